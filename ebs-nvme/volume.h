@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The seam between the controller and the storage behind it.  An engine knows
+ * bytes, never queues.  Everything runs on the volume's loop thread.
+ */
+#ifndef EBS_NVME_VOLUME_H
+#define EBS_NVME_VOLUME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "firmware/rt/loop.h"
+
+struct ebs_volume;
+struct rt_error;
+
+enum ebs_volume_op {
+	EBS_VOLUME_READ,
+	EBS_VOLUME_WRITE,
+	EBS_VOLUME_FLUSH,   /* all that was acknowledged is durable after it */
+	EBS_VOLUME_DISCARD, /* the content becomes undefined or zero */
+	EBS_VOLUME_WRITE_ZEROES,
+};
+
+/* One request; the caller owns it and the memory of iov until done(). */
+struct ebs_volume_io {
+	enum ebs_volume_op op;
+	bool is_durable;       /* writes: on the medium before done (FUA) */
+	uint64_t offset, size; /* bytes, inside the volume */
+	struct iovec *iov;     /* may be changed by the engine */
+	unsigned int iov_count;
+	/* status: 0, or a negative errno.  Never called inside _submit(). */
+	void (*done)(struct ebs_volume_io *io, int status);
+	/* the engine's */
+	struct ebs_volume *volume;
+	struct rt_io rt;
+	struct rt_task task;
+	uint64_t transferred;
+};
+
+struct ebs_volume_config {
+	char *file;           /* path of a file or block device */
+	uint64_t memory_size; /* bytes of a volume in memory */
+	uint64_t null_size;   /* bytes of a volume that forgets */
+	bool is_read_only;
+};
+
+struct ebs_volume_engine {
+	const char *name; /* "file" */
+	int (*open)(struct ebs_volume *volume,
+		    const struct ebs_volume_config *config,
+		    struct rt_error *error);
+	void (*submit)(struct ebs_volume *volume, struct ebs_volume_io *io);
+	void (*close)(struct ebs_volume *volume);
+};
+
+struct ebs_volume {
+	const struct ebs_volume_engine *engine;
+	struct rt_loop *loop; /* borrowed */
+	uint64_t size;        /* bytes, a multiple of 512 */
+	bool is_read_only;
+	bool can_discard;
+	int fd;       /* the file engine's; -1 */
+	void *memory; /* the memory engine's */
+};
+
+/* Exactly one of file, memory_size and null_size is set in config. */
+int ebs_volume_open(struct rt_loop *loop,
+		    const struct ebs_volume_config *config,
+		    struct ebs_volume **out, struct rt_error *error);
+void ebs_volume_submit(struct ebs_volume *volume, struct ebs_volume_io *io);
+/* No request may be on its way. */
+void ebs_volume_close(struct ebs_volume **volume);
+
+#endif

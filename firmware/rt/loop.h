@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One io_uring per thread: descriptors to watch, timers, storage I/O, and
+ * calls posted from other threads.  Everything but rt_loop_post() and
+ * rt_loop_stop() is called on the loop's own thread (before the loop first
+ * runs: on the thread that made it).  Callbacks run on that thread, never from
+ * inside the call that started the operation.  The caller owns each watch,
+ * timer, task and I/O struct and keeps it in place while it is started.
+ */
+#ifndef FIRMWARE_RT_LOOP_H
+#define FIRMWARE_RT_LOOP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct rt_clock;
+struct rt_loop;
+
+/* clock is borrowed; NULL: the host's monotonic clock. */
+int rt_loop_create(const struct rt_clock *clock, struct rt_loop **out);
+
+/* Nothing may be started any more but watches, which are dropped. */
+void rt_loop_destroy(struct rt_loop **loop);
+
+/* Runs until rt_loop_stop().  Returns 0, or a negative errno of io_uring. */
+int rt_loop_run(struct rt_loop *loop);
+void rt_loop_stop(struct rt_loop *loop); /* any thread, or a signal handler */
+
+/*
+ * One turn: wait at most wait_ns for something to do, do all that is ready.
+ * Returns the number of callbacks made, or a negative errno.
+ */
+int rt_loop_step(struct rt_loop *loop, uint64_t wait_ns);
+
+uint64_t rt_loop_now_ns(const struct rt_loop *loop);
+
+/* A call to make on the loop's thread, in the order of posting. */
+struct rt_task {
+	void (*run)(struct rt_task *task);
+	struct rt_task *next;   /* the loop's */
+	_Atomic bool is_posted; /* the loop's: posting twice is posting once */
+};
+void rt_loop_post(struct rt_loop *loop, struct rt_task *task); /* any thread */
+
+/* Level-triggered readiness of a descriptor, which is borrowed. */
+struct rt_watch {
+	void (*ready)(struct rt_watch *watch, uint32_t poll_events);
+	uint64_t token; /* the loop's; 0: not started */
+};
+int rt_watch_start(struct rt_loop *loop, struct rt_watch *watch, int fd,
+		   uint32_t poll_events);
+/* May be called from ready(); ready() is not called again after it. */
+void rt_watch_stop(struct rt_loop *loop, struct rt_watch *watch);
+
+/* One call at a moment of the loop's clock, never before it. */
+struct rt_timer {
+	void (*fired)(struct rt_timer *timer);
+	uint64_t deadline_ns;
+	size_t heap_slot; /* the loop's; 0: not started */
+};
+/* Starting a started timer moves it.  May fail only with -ENOMEM. */
+int rt_timer_start(struct rt_loop *loop, struct rt_timer *timer,
+		   uint64_t deadline_ns);
+void rt_timer_stop(struct rt_loop *loop, struct rt_timer *timer);
+
+/*
+ * Storage I/O.  done() gets the number of bytes (0 for the last two), or a
+ * negative errno; short counts are passed on as the kernel gave them.  The
+ * descriptor, the vector and its memory stay in place until done(), which is
+ * always called, once.
+ */
+struct rt_io {
+	void (*done)(struct rt_io *io, int result);
+	uint64_t token; /* the loop's; 0: not started */
+};
+void rt_io_readv(struct rt_loop *loop, struct rt_io *io, int fd,
+		 const struct iovec *iov, unsigned int count, off_t offset);
+/* is_durable: the data is on the medium before done() (RWF_DSYNC). */
+void rt_io_writev(struct rt_loop *loop, struct rt_io *io, int fd,
+		  const struct iovec *iov, unsigned int count, off_t offset,
+		  bool is_durable);
+void rt_io_datasync(struct rt_loop *loop, struct rt_io *io, int fd);
+void rt_io_fallocate(struct rt_loop *loop, struct rt_io *io, int fd, int mode,
+		     off_t offset, off_t size);
+
+#endif

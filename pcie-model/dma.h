@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Guest memory: the only door to it.
+ *
+ * A client gives windows of I/O virtual addresses (vfio-user DMA_MAP).  A
+ * window with a descriptor of shared memory is mapped and reached directly;
+ * one without is reached by messages (DMA_READ, DMA_WRITE) through the client.
+ * Callers do not see the difference: an operation either is done when the call
+ * returns, or is answered later.
+ *
+ * Nothing read here may be read a second time and trusted to be the same.
+ */
+#ifndef PCIE_MODEL_DMA_H
+#define PCIE_MODEL_DMA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/uio.h>
+
+struct pcie_function;
+struct pcie_dma_file;
+struct pcie_dma_window;
+
+/* Largest DMA message; QEMU loses the stream above about 208 KiB. */
+#define PCIE_DMA_MESSAGE_BYTES (128u * 1024)
+#define PCIE_DMA_MAX_WINDOWS   65535u
+
+struct pcie_dma_range {
+	uint64_t iova;
+	uint64_t size;
+};
+
+/* One DMA_READ or DMA_WRITE on its way; owned by the struct pcie_dma_op. */
+struct pcie_dma_message {
+	bool is_write;
+	uint64_t iova;
+	void *data; /* read into, or written from */
+	uint32_t size;
+	/* status: 0, or a negative errno. */
+	void (*done)(struct pcie_dma_message *message, int status);
+	uint64_t token; /* the transport's */
+};
+
+/*
+ * An operation that may wait for the client.  The caller owns it and keeps it,
+ * the ranges and the buffer in place until done(), which is called exactly once
+ * if and only if the call returned -EINPROGRESS.
+ */
+struct pcie_dma_op {
+	void (*done)(struct pcie_dma_op *op, int status);
+	/* private from here */
+	struct pcie_function *fn;
+	bool is_write;
+	const struct pcie_dma_range *ranges;
+	unsigned int range_count, range_index;
+	uint64_t range_done;
+	uint8_t *buffer;
+	struct pcie_dma_message message;
+	TAILQ_ENTRY(pcie_dma_op) entry;
+};
+
+/*
+ * Copy between buffer and the ranges, in order; the buffer is as large as all
+ * ranges together.  Returns
+ *   0             done;
+ *   -EINPROGRESS  op->done will be called;
+ *   -EFAULT       a part is in no window, or its memory is gone;
+ *   -EACCES       a window does not allow the access;
+ *   -EOVERFLOW    a range wraps around 2^64;
+ *   -EPERM        bus mastering is off (Command register bit 2).
+ * After an error a part may have been copied.
+ */
+int pcie_dma_readv(struct pcie_function *fn, struct pcie_dma_op *op,
+		   const struct pcie_dma_range *ranges, unsigned int count,
+		   void *buffer);
+int pcie_dma_writev(struct pcie_function *fn, struct pcie_dma_op *op,
+		    const struct pcie_dma_range *ranges, unsigned int count,
+		    const void *buffer);
+
+/* The same for one range, which is kept in the op. */
+int pcie_dma_read(struct pcie_function *fn, struct pcie_dma_op *op,
+		  uint64_t iova, void *buffer, size_t size);
+int pcie_dma_write(struct pcie_function *fn, struct pcie_dma_op *op,
+		   uint64_t iova, const void *buffer, size_t size);
+
+/*
+ * Direct pointers for a storage engine, while the span is held.  A DMA_UNMAP
+ * that overlaps a held span is answered only after its release.
+ */
+struct pcie_dma_span {
+	const struct pcie_dma_range *ranges; /* the holder's, in place */
+	unsigned int range_count;
+	bool is_held;
+	LIST_ENTRY(pcie_dma_span) entry;
+};
+
+/*
+ * Fill iov (at most *iov_count entries) with the host's pointers to the ranges,
+ * joined where they touch.  is_write: the device writes guest memory.  Returns
+ * 0 and sets *iov_count; -EREMOTE: a part is reached by message only (use
+ * pcie_dma_readv or _writev with a buffer); -E2BIG: it needs more entries;
+ * other errors as above.  On error nothing is held.
+ */
+int pcie_dma_hold(struct pcie_function *fn, struct pcie_dma_span *span,
+		  const struct pcie_dma_range *ranges, unsigned int count,
+		  bool is_write, struct iovec *iov, unsigned int *iov_count);
+/* -EFAULT: the client took the memory away meanwhile; the data is not good. */
+int pcie_dma_release(struct pcie_function *fn, struct pcie_dma_span *span);
+
+/*
+ * Write a completion entry of 16 bytes whose last 4 make it valid: a guest that
+ * sees those sees all of it.  As pcie_dma_write() otherwise.
+ */
+int pcie_dma_publish(struct pcie_function *fn, struct pcie_dma_op *op,
+		     uint64_t iova, const void *entry16);
+
+/*
+ * Is the memory we reach directly the memory the guest sees?  (QEMU hands over
+ * the descriptor even when its own mapping is private.)  Compares size bytes
+ * (at most 4096) at iova with the client's answer to a DMA_READ.  op->done gets
+ * 0: the same, or nobody answered; -ESTALE: they differ; the window and all
+ * others of its file are reached by message from now on, and the user was told
+ * how to mend it.  Always returns -EINPROGRESS or 0 (nothing to compare).
+ */
+int pcie_dma_check_shared(struct pcie_function *fn, struct pcie_dma_op *op,
+			  uint64_t iova, size_t size);
+
+/* The function's table of windows; private to pcie-model. */
+struct pcie_dma {
+	struct pcie_dma_window *windows; /* sorted by iova */
+	size_t window_count, window_room, last_hit;
+	LIST_HEAD(, pcie_dma_file) files;
+	LIST_HEAD(, pcie_dma_span) spans;
+	TAILQ_HEAD(, pcie_dma_op) waiting; /* for messages */
+	/* A DMA_UNMAP that waits for spans. */
+	bool is_unmapping;
+	struct pcie_dma_range unmapping;
+	void (*unmapped)(struct pcie_function *fn, void *opaque);
+	void *unmapped_opaque;
+	bool told_not_shared;
+};
+
+void pcie_dma_init(struct pcie_function *fn);
+void pcie_dma_deinit(struct pcie_function *fn);
+
+#define PCIE_DMA_READABLE  1u /* VFIO_DMA_MAP_FLAG_READ: the device may read */
+#define PCIE_DMA_WRITEABLE 2u
+
+/*
+ * A client's DMA_MAP.  fd (-1: none) is borrowed.  Returns 0, -EEXIST
+ * (overlap), -EINVAL (size 0, unaligned, wraps, outside the file), -ENOSPC (too
+ * many), -EACCES (the descriptor does not allow it), -ENOMEM.  A descriptor
+ * that is not memory (tmpfs, memfd, hugetlbfs) counts as none, so that no page
+ * fault waits for a disk or a network.
+ */
+int pcie_dma_map(struct pcie_function *fn, uint64_t iova, uint64_t size,
+		 unsigned int protection, int fd, uint64_t offset);
+
+/*
+ * A client's DMA_UNMAP of one whole window.  0: done; -EINPROGRESS: unmapped()
+ * is called when the last span is released; -ENOENT: no such window.
+ */
+int pcie_dma_unmap(struct pcie_function *fn, uint64_t iova, uint64_t size,
+		   void (*unmapped)(struct pcie_function *fn, void *opaque),
+		   void *opaque);
+/* All windows at once; the function must hold no span. */
+void pcie_dma_unmap_all(struct pcie_function *fn);
+
+/* Every waiting operation ends with -ECANCELED. */
+void pcie_dma_cancel_all(struct pcie_function *fn);
+
+#endif

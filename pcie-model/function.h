@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A PCIe function: what is common to all of them, and the slots that a device
+ * fills.  A function lives on one loop; everything here is called on that
+ * loop's thread unless it says otherwise.
+ *
+ *   create → (bar_read | bar_write | reset)* → destroy
+ *
+ * Every reset first stops the device and waits until no request of it holds
+ * guest memory (quiesce), then tells the device why (reset).
+ *
+ * State that must outlive the process (a new firmware takes over under a
+ * running guest) is in two flat blocks: struct pcie_state here and the device's
+ * own block of type->state_size bytes at fn->device_state.  Neither has
+ * pointers.  Everything else can be built again from them.
+ */
+#ifndef PCIE_MODEL_FUNCTION_H
+#define PCIE_MODEL_FUNCTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "firmware/rt/counter.h"
+#include "firmware/rt/fault.h"
+#include "firmware/rt/rule.h"
+#include "pcie-model/config_space.h"
+#include "pcie-model/dma.h"
+#include "pcie-model/interrupt.h"
+
+struct pcie_function;
+struct pcie_reg;
+struct rt_error;
+struct rt_loop;
+struct rt_option;
+
+#define PCIE_BARS 6
+
+enum pcie_reset_reason {
+	PCIE_RESET_POWER_ON, /* create, before a client can see it */
+	PCIE_RESET_BUS,      /* vfio-user DEVICE_RESET: the host's reset */
+	PCIE_RESET_FLR,      /* PCIe 6.6.2 */
+	PCIE_RESET_POWER,    /* D3hot to D0 without No_Soft_Reset */
+	PCIE_RESET_DETACH,   /* the client has gone */
+	PCIE_RESET_CONTROL,  /* the operator asked */
+};
+
+struct pcie_bar {
+	uint32_t size; /* bytes, a power of two of at least 16; 0: no BAR */
+	bool is_64bit, is_prefetchable;
+	/*
+	 * The part a client may map (page-aligned; size 0: none).  It is memory
+	 * shared with the client: its content is hostile.
+	 */
+	uint32_t mapped_offset, mapped_size;
+};
+
+/* Capabilities to offer; the model lays them out and answers for them. */
+struct pcie_identity {
+	uint16_t vendor, device, subsystem_vendor, subsystem;
+	uint32_t class_code; /* 24 bits: 0x010802 */
+	uint8_t revision;
+	bool has_intx; /* INTA */
+	bool has_pm;   /* power management; PME from every state */
+	bool has_aer;
+	uint64_t serial;       /* device serial number capability; 0: none */
+	uint16_t msi_vectors;  /* a power of two up to 32; 0: no MSI */
+	uint16_t msix_vectors; /* up to 2048; 0: no MSI-X */
+	uint8_t msix_bar;
+	uint32_t msix_table_offset, msix_pba_offset; /* 8-byte aligned */
+	uint8_t link_speed, link_width; /* PCIe encoding; 0: no link reported */
+	struct pcie_bar bars[PCIE_BARS];
+};
+
+/* The slots.  A slot that may be NULL says so. */
+struct pcie_function_type {
+	const char *name;    /* the word in the card's configuration: "ebs" */
+	const char *summary; /* one sentence */
+	const struct rt_option *options; /* its keys; they fill a struct of … */
+	size_t config_size;              /* … this size */
+	size_t state_size;
+
+	/* Its names for what it counts and for its registers in BAR 0. */
+	const struct rt_counter_name *counters; /* offsets into fn->device */
+	size_t counter_count;
+	const struct pcie_reg *regs;
+	size_t reg_count;
+
+	/*
+	 * Set fn->identity and fn->device (the device owns what that points
+	 * to); fn->device_state is zeroed memory.  config is borrowed for the
+	 * call.  Errors are the user's: fill *error and return its code.
+	 */
+	int (*create)(struct pcie_function *fn, const void *config,
+		      struct rt_error *error);
+	void (*destroy)(struct pcie_function *fn);
+
+	/*
+	 * size is 1 to 8 bytes at any alignment, inside the BAR and outside the
+	 * MSI-X table and PBA.  Larger accesses arrive as several.  Values are
+	 * little-endian in the low bytes.
+	 */
+	uint64_t (*bar_read)(struct pcie_function *fn, unsigned int bar,
+			     uint64_t offset, unsigned int size);
+	void (*bar_write)(struct pcie_function *fn, unsigned int bar,
+			  uint64_t offset, unsigned int size, uint64_t value);
+
+	/*
+	 * Start no more work and call pcie_function_quiesced() - now or later -
+	 * when no request holds guest memory or will touch it.  Requests that
+	 * wait for DMA by message get -ECANCELED first.
+	 */
+	void (*quiesce)(struct pcie_function *fn);
+
+	/* Back to the state that the reason leaves; the device is quiet. */
+	void (*reset)(struct pcie_function *fn, enum pcie_reset_reason why);
+
+	/*
+	 * fn->device_state was written by pcie_function_restore(): make the
+	 * rest of the device fit it and go on.  -EINVAL: it is not possible.
+	 */
+	int (*resume)(struct pcie_function *fn);
+
+	/* The interrupt pin or MSI/MSI-X changed hands; may be NULL. */
+	void (*interrupt_mode_changed)(struct pcie_function *fn);
+
+	/*
+	 * JSON text for `nitroctl status` written into text (NUL-terminated,
+	 * an object's members without the braces); may be NULL.
+	 */
+	size_t (*describe)(struct pcie_function *fn, char *text, size_t size);
+};
+
+/* What survives a change of firmware; flat, no pointers. */
+struct pcie_state {
+	struct pcie_config_space config;
+	struct pcie_interrupt_state interrupts;
+};
+
+/* How a function reaches its client; filled in by a server, NULL without. */
+struct pcie_transport {
+	void *opaque;
+	/* Send a DMA_READ or DMA_WRITE of at most 128 KiB; see
+	 * pcie-model/dma.h. */
+	int (*dma_start)(void *opaque, struct pcie_dma_message *message);
+	/* Nobody waits for this one any more; its late reply is dropped. */
+	void (*dma_cancel)(void *opaque, struct pcie_dma_message *message);
+};
+
+typedef void pcie_done_fn(struct pcie_function *fn, void *opaque);
+
+struct pcie_function {
+	char name[32];
+	const struct pcie_function_type *type;
+	struct rt_loop *loop; /* borrowed */
+	struct pcie_identity identity;
+	struct pcie_state state;
+	void *device_state; /* type->state_size bytes, the function's */
+	void *device;       /* the device's */
+	struct pcie_dma dma;
+	struct pcie_interrupts interrupts;
+	struct pcie_transport transport;
+	struct rt_fault_set faults; /* the device may set it in create */
+	struct rt_rule_book rules;  /* likewise */
+	/* A reset under way; the model's. */
+	bool is_quiescing;
+	enum pcie_reset_reason reset_reason;
+	pcie_done_fn *reset_done;
+	void *reset_opaque;
+};
+
+/* loop and type are borrowed; config is as type->create says. */
+int pcie_function_create(const struct pcie_function_type *type,
+			 const char *name, struct rt_loop *loop,
+			 const void *config, struct pcie_function **out,
+			 struct rt_error *error);
+
+/* The function must be quiet: no client, no reset under way. */
+void pcie_function_destroy(struct pcie_function **fn);
+
+/*
+ * Quiesce, then reset; done (may be NULL) is called after it, perhaps before
+ * this returns.  A reset asked for during another one is joined to it: the
+ * stronger reason wins, and both dones are called.
+ */
+void pcie_function_reset(struct pcie_function *fn, enum pcie_reset_reason why,
+			 pcie_done_fn *done, void *opaque);
+
+/* The device's answer to quiesce; ignored when nobody asked. */
+void pcie_function_quiesced(struct pcie_function *fn);
+
+/*
+ * Region accesses as a client makes them: any size, any offset.  What is
+ * outside reads as ones and ignores writes.  bar may be PCIE_CONFIG_REGION.
+ */
+#define PCIE_CONFIG_REGION 7
+void pcie_region_read(struct pcie_function *fn, unsigned int region,
+		      uint64_t offset, void *data, size_t size);
+void pcie_region_write(struct pcie_function *fn, unsigned int region,
+		       uint64_t offset, const void *data, size_t size);
+
+/*
+ * The whole state as bytes, for a successor.  The function must be quiet
+ * (quiesced by its owner with pcie_function_pause()).  _save returns the size
+ * needed and writes at most `size` bytes.  _restore replaces the state of a
+ * function made with the same type and configuration; -EINVAL: the bytes are
+ * not such a state, and the function is as after power-on.
+ */
+void pcie_function_pause(struct pcie_function *fn, pcie_done_fn *done,
+			 void *opaque);
+int pcie_function_unpause(struct pcie_function *fn);
+size_t pcie_function_save(struct pcie_function *fn, void *bytes, size_t size);
+int pcie_function_restore(struct pcie_function *fn, const void *bytes,
+			  size_t size);
+
+#endif

@@ -1,0 +1,61 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Who may include whom.  An include is written from the root, so it is the arrow."""
+import pathlib
+import re
+import sys
+
+RT, PCIE = "firmware/rt", "pcie-model"
+DEVICES = {"ena", "ebs-nvme", "security-chip"}
+ARROWS = {
+    RT: set(),
+    PCIE: {RT},
+    "ena": {RT, PCIE},
+    "ebs-nvme": {RT, PCIE},
+    "security-chip": {RT, PCIE},
+    "firmware/card": {RT, PCIE} | DEVICES,
+    "firmware/ctl": {RT},
+    "host-driver": {RT},
+}
+# A driver shares numbers with the device, never behaviour.
+ABI = {"host-driver": DEVICES | {PCIE}}
+# A third-party header has one home.
+HOMES = {
+    "liburing.h": r"firmware/rt/loop\.c",
+    "jansson.h": r"firmware/(rt/json\.[ch]|card/.*|ctl/.*)|pcie-model/vfio-user/version\.c",
+    "libfyaml.h": r"firmware/card/config_file\.c",
+    "pci/pci.h": r"host-driver/scan\.c",
+}
+
+
+def room_of(path):
+    return next((room for room in ARROWS if path.startswith(room + "/")), None)
+
+
+def complaints(root):
+    for path in sorted(root.rglob("*.[chd]*")):
+        name = path.relative_to(root).as_posix()
+        room = room_of(name)
+        if room is None or path.suffix not in (".c", ".h", ".def"):
+            continue
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            match = re.match(r'\s*#\s*include\s+([<"])([^">]+)', line)
+            if not match:
+                continue
+            quote, target = match.groups()
+            home = HOMES.get(target)
+            if home and not re.fullmatch(home, name):
+                yield f"{name}:{number}: {target} belongs in {home}"
+            if quote == "<":
+                continue
+            other = room_of(target)
+            if other is None:
+                yield f'{name}:{number}: "{target}" is not written from the root'
+            elif other != room and other not in ARROWS[room] and not (
+                    target.endswith("/abi.h") and other in ABI.get(room, ())):
+                yield f"{name}:{number}: {room} may not include {other}"
+
+
+found = list(complaints(pathlib.Path(sys.argv[1])))
+print("\n".join(found) or "arrows: every include is a legal arrow")
+sys.exit(bool(found))

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# What the set-up scripts share: where the cache is, and how work is reported.
+# shellcheck shell=bash
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+repo=$(cd "$here/../.." && pwd)
+cache=${NITRO_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/nitro-card}
+
+say() { printf '%s\n' "-- $*"; }
+
+die()
+{
+	printf '%s\n' "$*" >&2
+	exit 1
+}
+
+as_root()
+{
+	if [ "$(id -u)" = 0 ]; then "$@"; else sudo -- "$@"; fi
+}
+
+# step TEXT COMMAND...: run a command that may take long.  Its output goes to
+# a log; the reader sees the time pass, and on failure the end of that log.
+step()
+{
+	local text=$1 start=$SECONDS log pid status=0
+	shift
+
+	log=$(mktemp)
+	set -m # its own process group, so that all of it can be stopped
+	"$@" >"$log" 2>&1 </dev/null &
+	pid=$!
+	set +m
+	# shellcheck disable=SC2064 # the pid is meant to be expanded now
+	trap "kill -- -$pid 2>/dev/null; exit 130" INT TERM
+	printf '%s' "-- $text "
+	while kill -0 "$pid" 2>/dev/null; do
+		sleep 0.2
+		[ $(((SECONDS - start) / 10)) = "${ticks:-0}" ] && continue
+		ticks=$(((SECONDS - start) / 10))
+		printf '. %ss ' $((SECONDS - start))
+	done
+	unset ticks
+	wait "$pid" || status=$?
+	trap - INT TERM
+	if [ "$status" = 0 ]; then
+		printf '%s\n' "done in $((SECONDS - start)) s"
+		rm -f "$log"
+		return 0
+	fi
+	printf '%s\n' "FAILED after $((SECONDS - start)) s; the end of $log:"
+	tail -n 40 "$log"
+	return "$status"
+}
+
+# fingerprint FILE...: twelve digits that change when a recipe changes.
+fingerprint() { cat "$@" | sha256sum | cut -c 1-12; }
+
+# made NAME HASH: is $cache/NAME the product of that recipe?
+made() { [ "$(readlink "$cache/$1" 2>/dev/null)" = "$1-$2" ] && [ -e "$cache/$1/" ]; }
+
+# publish NAME HASH DIR: put a finished product in place, all at once.
+publish()
+{
+	rm -rf "${cache:?}/$1-$2"
+	mv "$3" "$cache/$1-$2"
+	ln -sfn "$1-$2" "$cache/$1.new"
+	mv -T "$cache/$1.new" "$cache/$1"
+	find "$cache" -maxdepth 1 -name "$1-*" ! -name "$1-$2" -exec rm -rf {} +
+}
+
+# The archive this machine already uses, or else debootstrap's own default.
+debian_mirror()
+{
+	local site
+	site=$(apt_site bookworm)
+	printf '%s\n' "${site:-$(sed -n 's/^DEF_MIRROR="\(.*\)"/\1/p' /usr/sbin/debootstrap)}"
+}
+
+# apt_site SUITE: where apt on this machine gets that suite from.
+apt_site()
+{
+	apt-get indextargets --format '$(SITE) $(ORIGIN) $(CODENAME)' |
+		awk -v suite="$1" '$2 == "Debian" && $3 == suite { print $1; exit }'
+}
