@@ -35,6 +35,8 @@ bootstrap()
 			>>"$tree/etc/apt/sources.list"
 	fi
 	cp -rL "$here/overlay/." "$tree/"
+	# Before the initramfs is made: it looks here for the fsck to take along.
+	echo "UUID=$root_uuid / ext4 errors=remount-ro 0 1" >"$tree/etc/fstab"
 	chmod +x "$tree/usr/sbin/policy-rc.d"
 }
 
@@ -76,7 +78,6 @@ settle()
 		nvmf-autoconnect.service systemd-pstore.service; do
 		ln -sf /dev/null "$tree/etc/systemd/system/$unit"
 	done
-	echo "UUID=$root_uuid / ext4 errors=remount-ro 0 1" >"$tree/etc/fstab"
 	echo nitro-guest >"$tree/etc/hostname"
 	echo "127.0.0.1 localhost nitro-guest" >"$tree/etc/hosts"
 	echo "$disk_uuid" | tr -d - >"$tree/etc/machine-id"
@@ -88,6 +89,8 @@ settle()
 write_grub()
 {
 	local tree=$1 out=$2 version
+
+	mkdir -p "$tree/boot/grub"
 
 	{
 		cat "$here/grub.cfg"
