@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Memory that another process may pull away.  A client that shares a file with
+ * us can shorten it, and touching a page past the new end raises SIGBUS.  In a
+ * guarded range such a page is replaced by private zeroed memory and the range
+ * is marked as damaged: the access goes on, and whoever owns the range sees it.
+ * A SIGBUS anywhere else ends the process as it always did.
+ */
+#ifndef FIRMWARE_RT_GUARD_H
+#define FIRMWARE_RT_GUARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define RT_GUARDS 4096 /* ranges at a time, of the whole process */
+
+struct rt_guard;
+
+/* Take over SIGBUS, once, before the first thread.  A negative errno or 0. */
+int rt_guard_install(void);
+
+/*
+ * Guard a mapping of size bytes at start, which is page-aligned, from now until
+ * rt_guard_remove().  NULL: no room for another.  Any thread.
+ */
+struct rt_guard *rt_guard_add(void *start, size_t size);
+
+/* A page of the range was lost since it was added.  Any thread. */
+bool rt_guard_is_damaged(const struct rt_guard *guard);
+
+/* Before the range is unmapped; sets *guard to NULL.  NULL: nothing to do. */
+void rt_guard_remove(struct rt_guard **guard);
+
+#endif
