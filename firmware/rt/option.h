@@ -12,10 +12,12 @@
 
 enum rt_option_kind {
 	RT_OPTION_STRING, /* char *, owned by the config; NULL when absent */
+	RT_OPTION_PATH,   /* the same; relative to the configuration's folder */
 	RT_OPTION_BOOL,   /* bool */
 	RT_OPTION_NUMBER, /* uint64_t, min to max */
 	RT_OPTION_SIZE,   /* uint64_t bytes, "8GiB", "512MB", min to max */
 	RT_OPTION_CHOICE, /* unsigned int, index in choices */
+	RT_OPTION_CHANCE, /* uint32_t parts per million, written 0.0 to 1.0 */
 	RT_OPTION_OBJECT, /* a nested struct described by fields */
 };
 
