@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "firmware/rt/counter.h"
+#include "firmware/rt/log.h"
 
 struct rt_rule {
 	const char *name;   /* "ebs.sq_doorbell_range" */
@@ -23,6 +24,7 @@ struct rt_rule {
 struct rt_rule_record {
 	struct rt_counter count;
 	struct rt_counter last_value;
+	struct rt_log_site log; /* each rule has its own limit */
 };
 
 struct rt_rule_book {

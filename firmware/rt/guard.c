@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Guards against memory that is pulled away.
+ *
+ * The table is static because the signal handler must find it; it holds
+ * addresses of the moment and no device state.  A guard is free when its size
+ * is 0.  Adding stores the start first and the size last; the handler loads the
+ * size first, so it never takes a half-made guard for a range.  Guards are
+ * removed only when nothing touches their range any more, so a guard cannot
+ * change under a handler that is at work on a fault in it.
+ *
+ * The handler runs on the thread that touched the page and calls nothing but
+ * mmap() and sigaction(), which are single system calls.
+ */
+#include "firmware/rt/guard.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+struct rt_guard {
+	_Atomic uintptr_t start;
+	_Atomic size_t size; /* 0: free */
+	_Atomic bool is_taken, is_damaged;
+};
+
+static struct rt_guard guards[RT_GUARDS];
+/* Guards that were ever in use: what the handler has to look through. */
+static _Atomic size_t used_count;
+static uintptr_t page_size = 4096;
+
+static struct rt_guard *find_guard(uintptr_t address)
+{
+	size_t count = atomic_load(&used_count);
+
+	for (size_t i = 0; i < count; i++) {
+		size_t size = atomic_load(&guards[i].size);
+		uintptr_t start = atomic_load(&guards[i].start);
+
+		if (size && address - start < size)
+			return &guards[i];
+	}
+	return NULL;
+}
+
+static void give_up(int number)
+{
+	struct sigaction by_default = { .sa_handler = SIG_DFL };
+
+	/* Returning repeats the access, which now ends the process. */
+	sigaction(number, &by_default, NULL);
+}
+
+static void page_lost(int number, siginfo_t *info, void *context)
+{
+	int saved_errno = errno;
+	uintptr_t address = (uintptr_t)info->si_addr;
+	struct rt_guard *guard = NULL;
+	void *page = (void *)(address & ~(page_size - 1));
+
+	(void)context;
+	/* BUS_ADRERR comes from an access; kill() has no address. */
+	if (info->si_code == BUS_ADRERR)
+		guard = find_guard(address);
+	if (guard)
+		atomic_store(&guard->is_damaged, true);
+	if (!guard ||
+	    mmap(page, page_size, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+		give_up(number);
+	if (!guard && info->si_code <= 0)
+		raise(number); /* sent, not met: the access will not repeat */
+	errno = saved_errno;
+}
+
+int rt_guard_install(void)
+{
+	struct sigaction action = { .sa_sigaction = page_lost,
+				    .sa_flags = SA_SIGINFO };
+
+	page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
+	sigemptyset(&action.sa_mask);
+	return sigaction(SIGBUS, &action, NULL) ? -errno : 0;
+}
+
+static void raise_used_count(size_t count)
+{
+	size_t used = atomic_load(&used_count);
+
+	while (used < count &&
+	       !atomic_compare_exchange_weak(&used_count, &used, count))
+		;
+}
+
+static bool take(struct rt_guard *guard)
+{
+	bool is_taken = false;
+
+	return atomic_compare_exchange_strong(&guard->is_taken, &is_taken,
+					      true);
+}
+
+struct rt_guard *rt_guard_add(void *start, size_t size)
+{
+	for (size_t i = 0; i < RT_GUARDS; i++) {
+		struct rt_guard *guard = &guards[i];
+
+		if (!take(guard))
+			continue;
+		atomic_store(&guard->is_damaged, false);
+		atomic_store(&guard->start, (uintptr_t)start);
+		atomic_store(&guard->size, size);
+		raise_used_count(i + 1);
+		return guard;
+	}
+	return NULL;
+}
+
+bool rt_guard_is_damaged(const struct rt_guard *guard)
+{
+	return atomic_load_explicit(&guard->is_damaged, memory_order_relaxed);
+}
+
+void rt_guard_remove(struct rt_guard **guard)
+{
+	if (!*guard)
+		return;
+	atomic_store(&(*guard)->size, 0);
+	atomic_store(&(*guard)->is_taken, false);
+	*guard = NULL;
+}
