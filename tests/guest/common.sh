@@ -83,3 +83,10 @@ apt_site()
 	apt-get indextargets --format '$(SITE) $(ORIGIN) $(CODENAME)' |
 		awk -v suite="$1" '$2 == "Debian" && $3 == suite { print $1; exit }'
 }
+
+# build PRESET: into build/PRESET.
+build()
+{
+	step "configuring build/$1" cmake --preset "$1"
+	step "building build/$1" cmake --build --preset "$1"
+}

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`./run --check`: one line per check, `ok NAME: FIGURE` or `not ok NAME: WHY`."""
+import sys
+import tempfile
+import time
+
+import checks
+from guest import (BOOT_SECONDS, CACHE, ROOT_IMAGE, SCRATCH_ID, Card, Failure, Guest,
+                   copy_image, ebs)
+
+RESIDENT_LIMIT_MIB = 20
+IDLE_LIMIT = 0.005              # of one CPU; a guest at rest still writes its journal
+
+
+class Session:
+    """The card and the guest that the checks use one after the other."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.image = copy_image(ROOT_IMAGE, f"{folder}/root.img")
+        scratch = f"{folder}/scratch.img"
+        with open(scratch, "wb") as file:
+            file.truncate(1 << 30)
+        self.card = Card([ebs("ebs0", self.image),
+                          ebs("ebs1", scratch, SCRATCH_ID, "/dev/sdf")])
+        self.booted = None
+
+    def close(self):
+        if self.booted:
+            self.booted.kill()
+        self.card.stop()
+
+    def boot(self, firmware):
+        """A new guest on the card; the seconds until its shell."""
+        if self.booted:
+            self.booted.kill()
+            self.booted = None
+        if not self.card.process:
+            self.card.start()
+        self.booted = Guest(self.card, firmware)
+        self.booted.start()
+        return self.booted.wait_for_shell()
+
+    @property
+    def guest(self):
+        """The guest of the check before; a new one when that left none."""
+        if not self.booted or self.booted.process.poll() is not None:
+            self.boot("seabios")
+        return self.booted
+
+    # The checks, in the order in which they run.
+
+    def check_boot(self):
+        with Guest(self.image) as guest:
+            seconds = guest.wait_for_shell()
+            guest.power_off()
+        return f"{seconds:.1f} s to the login shell by SeaBIOS and GRUB"
+
+    def check_boot_ovmf(self):
+        return f"{self.boot('ovmf'):.1f} s to the login shell by OVMF and GRUB"
+
+    def check_lspci(self):
+        return checks.pci_face(self.guest)
+
+    def check_ebs_identity(self):
+        return checks.identity(self.guest)
+
+    def check_ebs_verify(self):
+        figure = checks.verify(self.guest)
+        checks.quiet_driver(self.guest)
+        return figure
+
+    def check_nvme_reset(self):
+        return checks.reset_controller(self.guest)
+
+    def check_ebs_persist(self):
+        checksum = checks.write_and_sync(self.guest, "/root/persist")
+        self.guest.kill()
+        seconds = self.boot("seabios")
+        checks.has_checksum(self.guest, "/root/persist", checksum)
+        return f"8 MiB kept through kill -9 of QEMU, next boot {seconds:.1f} s"
+
+    def check_card_idle(self):
+        time.sleep(10)          # the guest finishes what boots start
+        with_guest = checks.idle(self.card, 10) / 10
+        resident = self.card.resident_mib()
+        self.guest.kill()
+        time.sleep(1)
+        alone = checks.idle(self.card, 5) / 5
+        figure = (f"{with_guest:.1%} CPU with an idle guest, {alone:.1%} without,"
+                  f" {resident:.1f} MiB resident")
+        checks.expect(with_guest <= IDLE_LIMIT and alone == 0
+                      and resident < RESIDENT_LIMIT_MIB, figure)
+        return figure
+
+
+NAMES = ("boot", "boot-ovmf", "lspci", "ebs-identity", "ebs-verify", "nvme-reset",
+         "ebs-persist", "card-idle")
+
+
+def main():
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="check-", dir=CACHE) as folder:
+        print(f"-- {len(NAMES)} checks; a boot takes 10 to 20 s "
+              f"(given up after {BOOT_SECONDS} s)", flush=True)
+        session = Session(folder)
+        for name in NAMES:
+            try:
+                figure = getattr(session, "check_" + name.replace("-", "_"))()
+                print(f"ok {name}: {figure}", flush=True)
+            except (Failure, OSError, ValueError) as why:
+                failed += 1
+                first, _, rest = str(why).partition("\n")
+                print(f"not ok {name}: {first}", flush=True)
+                print(rest, file=sys.stderr, flush=True)
+        session.close()
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What must hold in a guest.  Each check returns a figure or raises Failure.
+
+Both `./run --check` and the tests in tests/e2e use them.
+"""
+import hashlib
+import json
+import re
+import time
+
+from guest import SCRATCH_ID, VOLUME_ID, Failure
+
+MODEL = "Amazon Elastic Block Store"
+
+
+def expect(claim, why):
+    if not claim:
+        raise Failure(why)
+
+
+def expect_lines(text, *patterns):
+    """Every pattern must be found in the text."""
+    for pattern in patterns:
+        expect(re.search(pattern, text), f"no /{pattern}/ in:\n{text}")
+
+
+def serial(volume_id):
+    return volume_id.replace("-", "")
+
+
+def by_id(volume_id):
+    """The name under which udev knows a volume, whatever order it came in."""
+    return f"/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{serial(volume_id)}"
+
+
+def disk_of(guest, volume_id):
+    """The block device of a volume, e.g. /dev/nvme0n1."""
+    disk = guest.run(f"readlink -f {by_id(volume_id)}").strip()
+    expect(re.fullmatch(r"/dev/nvme\d+n1", disk), f"no {by_id(volume_id)}")
+    return disk
+
+
+def identity(guest, volume_id=VOLUME_ID, device_name="sda1"):
+    """The disk says that it is an EBS volume, and Amazon's own tools agree."""
+    disk = disk_of(guest, volume_id)
+    controller = json.loads(guest.run(f"nvme id-ctrl {disk} -o json"))
+    expect(controller["mn"].strip() == MODEL, f"model {controller['mn']!r}")
+    expect(controller["sn"] == serial(volume_id), f"serial {controller['sn']!r}")
+    expect_lines(guest.run("nvme list"), rf"{disk} .*{serial(volume_id)} +{MODEL}")
+    expect_lines(guest.run(f"/usr/sbin/ebsnvme-id {disk}"),
+                 f"Volume ID: {volume_id}", rf"(?m)^(/dev/)?{device_name}$")
+    link = guest.run(f"readlink -f /dev/{device_name}").strip()
+    expect(link == disk, f"udev made /dev/{device_name} lead to {link}, not {disk}")
+    queue = disk.replace("/dev", "/sys/block") + "/queue/io_timeout"
+    expect(guest.run(f"cat {queue}").strip() == "4294967295", f"{queue} is not set")
+    return f"{MODEL}, {volume_id}, /dev/{device_name} -> {disk}"
+
+
+def pci_face(guest, slot="00:04.0"):
+    """lspci shows what an EC2 guest sees."""
+    text = guest.run(f"lspci -vvv -nn -s {slot}")
+    expect_lines(
+        text,
+        r"Non-Volatile memory controller \[0108\].*\[1d0f:8061\].*prog-if 02",
+        r"Subsystem: .*\[1d0f:0000\]",
+        r"Region 0: Memory at .* \(32-bit, non-prefetchable\) \[size=16K\]",
+        r"\] Express \(v\d\) .*Endpoint",
+        r"\] MSI-X: Enable\+ Count=\d+",
+        r"Interrupt: pin A",
+        r"Kernel driver in use: nvme")
+    expect("Region 1:" not in text and "Region 2:" not in text, "a second BAR:\n" + text)
+    expect("(rev " not in text.splitlines()[0], "a revision:\n" + text)
+    return "1d0f:8061, 16 KiB BAR 0, PCIe, " + re.search(r"MSI-X: .*(Count=\d+)", text)[1]
+
+
+def verify(guest, mib=24, jobs=4):
+    """fio writes and reads back random sizes at several depths on each CPU,
+    and so on each I/O queue."""
+    disk = disk_of(guest, SCRATCH_ID)
+    queues = int(guest.run(f"ls /sys/block/{disk[5:]}/mq | wc -l"))
+    common = (f"--filename={disk} --rw=randwrite --bsrange=512-256k --direct=1 "
+              f"--ioengine=libaio --verify=crc32c --verify_fatal=1 --do_verify=1 "
+              f"--cpus_allowed_policy=split --size={mib}m --group_reporting")
+    parts = [f"--name=depth{depth} --stonewall --iodepth={depth} --numjobs={jobs} "
+             f"--offset_increment={mib}m --cpus_allowed=0-1 {common}"
+             for depth in (1, 5, 32)]
+    report = guest.run(f"fio --output-format=json {' '.join(parts)}", 600)
+    done = json.loads(report[report.index("{"):])["jobs"]
+    errors = [job["error"] for job in done if job["error"]]
+    expect(not errors, f"fio: errors {errors}")
+    total = sum(job["read"]["io_bytes"] for job in done) / 2**20
+    expect(total >= 3 * jobs * mib * 0.9, f"fio read back only {total:.0f} MiB")
+    return f"{total:.0f} MiB verified over {queues} I/O queues"
+
+
+def quiet_driver(guest):
+    """Not a line of complaint from the NVMe driver since the last boot."""
+    text = guest.run("dmesg --level=emerg,alert,crit,err,warn")
+    lines = [line for line in text.splitlines() if "nvme" in line]
+    expect(not lines, "the driver complains:\n" + "\n".join(lines))
+
+
+def write_and_sync(guest, path, mib=8):
+    """A file of random bytes, synced; its checksum."""
+    return guest.run(f"dd if=/dev/urandom of={path} bs=1M count={mib} status=none"
+                     f" && sync {path} && sha256sum < {path}").split()[0]
+
+
+def has_checksum(guest, path, checksum):
+    now = guest.run(f"sha256sum < {path}").split()[0]
+    expect(now == checksum, f"{path} changed: {checksum} became {now}")
+
+
+def file_checksum(path, size):
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read(size)).hexdigest()
+
+
+def reset_controller(guest, times=3):
+    """`nvme reset` under load; the load must not see an error."""
+    disk = disk_of(guest, SCRATCH_ID)
+    controller = disk.removesuffix("n1")
+    guest.run(f"""
+        fio --name=load --filename={disk} --rw=randrw --bs=4k --direct=1 \\
+            --ioengine=libaio --iodepth=8 --time_based --runtime={2 * times + 2} \\
+            --size=64m --output=/run/load.log & load=$!
+        for i in $(seq {times}); do sleep 2; nvme reset {controller} || exit; done
+        wait $load || {{ cat /run/load.log; exit 1; }}""", 120)
+    return f"{times} resets under load"
+
+
+def idle(card, seconds):
+    """CPU seconds that the card uses while nothing asks it for anything."""
+    before = card.cpu_seconds()
+    time.sleep(seconds)
+    return card.cpu_seconds() - before
