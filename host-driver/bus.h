@@ -15,17 +15,47 @@
 struct host_function;
 struct rt_error;
 
-/* Connect and negotiate.  path: a UNIX socket. */
-int host_open(const char *path, struct host_function **out,
-	      struct rt_error *error);
+/* What a client may do differently from QEMU with shared guest memory. */
+enum host_quirk {
+	/* BAR writes ask for no reply, as QEMU's do. */
+	HOST_POSTED_WRITES = 1u << 0,
+	/* Our bytes of shared memory are a private copy: QEMU with share=off,
+	 * which hands over the descriptor all the same. */
+	HOST_PRIVATE_MEMORY = 1u << 1,
+	/* DMA messages are never answered. */
+	HOST_MUTE_DMA = 1u << 2,
+	/* DMA messages are answered with an error. */
+	HOST_REFUSE_DMA = 1u << 3,
+	/* A DMA_WRITE is answered with a bare header, as QEMU 10.1 does. */
+	HOST_BARE_DMA_REPLY = 1u << 4,
+	/* DMA_READs are answered with one byte less than asked. */
+	HOST_SHORT_DMA_REPLY = 1u << 5,
+	/* VERSION without capabilities, as SPDK's client sends it. */
+	HOST_NO_CAPABILITIES = 1u << 6,
+};
+
+/* A zeroed one is QEMU's way. */
+struct host_options {
+	/* Called while a reply is awaited: lets a device run that lives on the
+	 * same thread. */
+	void (*idle)(void *opaque);
+	void *opaque;
+	unsigned int timeout_ms; /* 0: 5000 */
+	unsigned int quirks;     /* of enum host_quirk */
+};
+
+/* Connect and negotiate.  path: a UNIX socket.  options may be NULL. */
+int host_open(const char *path, const struct host_options *options,
+	      struct host_function **out, struct rt_error *error);
 /* The same over a connected socket; takes fd. */
-int host_open_fd(int fd, struct host_function **out, struct rt_error *error);
+int host_open_fd(int fd, const struct host_options *options,
+		 struct host_function **out, struct rt_error *error);
 void host_close(struct host_function **fn);
 
-/* Between two sends a program may have to let the device run: called while a
- * reply is awaited (a test that has device and driver on one thread). */
 void host_set_idle(struct host_function *fn, void (*idle)(void *opaque),
 		   void *opaque);
+void host_set_quirks(struct host_function *fn, unsigned int quirks);
+void host_set_timeout(struct host_function *fn, unsigned int timeout_ms);
 
 /* Regions 0 to 5: BARs; 7: configuration space. */
 #define HOST_CONFIG 7
@@ -39,7 +69,23 @@ int host_read32(struct host_function *fn, unsigned int region, uint64_t offset,
 		uint32_t *out);
 int host_write32(struct host_function *fn, unsigned int region, uint64_t offset,
 		 uint32_t value);
+int host_read64(struct host_function *fn, unsigned int region, uint64_t offset,
+		uint64_t *out);
+int host_write64(struct host_function *fn, unsigned int region, uint64_t offset,
+		 uint64_t value);
 int host_reset(struct host_function *fn);
+
+/* Several stores in one REGION_WRITE_MULTI: what QEMU does under pressure. */
+struct host_store {
+	uint64_t offset;
+	uint32_t region, size; /* size: at most 8 */
+	uint64_t value;
+};
+int host_write_many(struct host_function *fn, const struct host_store *stores,
+		    size_t count);
+
+/* The offset of a capability in configuration space; 0: absent. */
+unsigned int host_capability(struct host_function *fn, uint8_t id);
 
 /*
  * Memory for DMA at an I/O virtual address.  is_shared: give the device the
@@ -54,19 +100,40 @@ struct host_memory {
 };
 int host_memory_map(struct host_function *fn, uint64_t iova, uint64_t size,
 		    bool is_shared, struct host_memory *out);
+/* Lets the memory go also when the device refuses. */
 int host_memory_unmap(struct host_function *fn, struct host_memory *memory);
 
-/* Interrupts: index as VFIO_PCI_*_IRQ_INDEX.  fds -1 de-assign. */
+/*
+ * A driver that lives longer than its connection: the memory stays when fn is
+ * closed, and is given to the device again through another.
+ */
+int host_memory_attach(struct host_function *fn, struct host_memory *memory);
+void host_memory_free(struct host_memory *memory);
+
+/* Interrupts: index as VFIO_PCI_*_IRQ_INDEX.  fds NULL: de-assign. */
 int host_irq_set(struct host_function *fn, unsigned int index,
 		 unsigned int start, const int *fds, unsigned int count);
+/* All of the index off (DATA_NONE, TRIGGER, count 0). */
+int host_irq_disable(struct host_function *fn, unsigned int index);
+int host_irq_unmask(struct host_function *fn, unsigned int index);
+int host_irq_count(struct host_function *fn, unsigned int index,
+		   unsigned int *out);
 
 /* Serve what the device asks (DMA messages).  Returns how much was served. */
 int host_poll(struct host_function *fn, int timeout_ms);
 
+/* What the device asked by message so far. */
+struct host_dma_stats {
+	uint64_t reads, writes, refused, bytes, largest;
+};
+const struct host_dma_stats *host_dma_stats(const struct host_function *fn);
+
 /* A raw vfio-user command, for tests of the protocol itself.  reply may be
- * NULL; *reply_size is its room and then the reply's payload size. */
+ * NULL; *reply_size is its room and then the reply's payload size.  The
+ * reply's descriptors wait in host_take_fd() until the next command. */
 int host_command(struct host_function *fn, uint16_t command,
 		 const void *payload, size_t size, const int *fds,
 		 unsigned int fd_count, void *reply, size_t *reply_size);
+int host_take_fd(struct host_function *fn); /* -1: no more */
 
 #endif
