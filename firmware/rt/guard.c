@@ -55,25 +55,39 @@ static void give_up(int number)
 	sigaction(number, &by_default, NULL);
 }
 
+static bool replace(uintptr_t start, size_t size)
+{
+	return mmap((void *)start, size, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1,
+		    0) != MAP_FAILED;
+}
+
+/*
+ * The whole range goes at the first lost page: a client that cuts and grows its
+ * file all the time costs one fault and one mapping, and huge pages, which
+ * cannot be replaced by small ones, need no care.
+ */
+static bool mend(struct rt_guard *guard, uintptr_t address)
+{
+	atomic_store(&guard->is_damaged, true);
+	return replace(atomic_load(&guard->start), atomic_load(&guard->size)) ||
+	       replace(address & ~(page_size - 1), page_size);
+}
+
 static void page_lost(int number, siginfo_t *info, void *context)
 {
 	int saved_errno = errno;
 	uintptr_t address = (uintptr_t)info->si_addr;
 	struct rt_guard *guard = NULL;
-	void *page = (void *)(address & ~(page_size - 1));
 
 	(void)context;
-	/* BUS_ADRERR comes from an access; kill() has no address. */
+	/* Other codes are not the end of a file: kill(), broken memory. */
 	if (info->si_code == BUS_ADRERR)
 		guard = find_guard(address);
-	if (guard)
-		atomic_store(&guard->is_damaged, true);
-	if (!guard ||
-	    mmap(page, page_size, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+	if (!guard || !mend(guard, address))
 		give_up(number);
-	if (!guard && info->si_code <= 0)
-		raise(number); /* sent, not met: the access will not repeat */
+	if (info->si_code <= 0)
+		raise(number); /* it was sent, so no access will repeat it */
 	errno = saved_errno;
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Memory that another process may pull away.  A client that shares a file with
- * us can shorten it, and touching a page past the new end raises SIGBUS.  In a
- * guarded range such a page is replaced by private zeroed memory and the range
- * is marked as damaged: the access goes on, and whoever owns the range sees it.
- * A SIGBUS anywhere else ends the process as it always did.
+ * us can shorten it, and touching a page past the new end raises SIGBUS.  A
+ * guarded range is then replaced by private zeroed memory, all of it, and
+ * marked as damaged: the access goes on, and whoever owns the range sees it. A
+ * SIGBUS anywhere else ends the process as it always did.
  */
 #ifndef FIRMWARE_RT_GUARD_H
 #define FIRMWARE_RT_GUARD_H

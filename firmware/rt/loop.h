@@ -32,7 +32,9 @@ void rt_loop_stop(struct rt_loop *loop); /* any thread, or a signal handler */
 
 /*
  * One turn: wait at most wait_ns for something to do, do all that is ready.
- * Returns the number of callbacks made, or a negative errno.
+ * wait_ns is the host's time whatever the loop's clock: a virtual clock does
+ * not come to a deadline by waiting.  Returns the number of callbacks made, or
+ * a negative errno.
  */
 int rt_loop_step(struct rt_loop *loop, uint64_t wait_ns);
 
@@ -46,14 +48,23 @@ struct rt_task {
 };
 void rt_loop_post(struct rt_loop *loop, struct rt_task *task); /* any thread */
 
-/* Level-triggered readiness of a descriptor, which is borrowed. */
+/*
+ * Level-triggered readiness of a descriptor, which is borrowed.  POLLERR and
+ * POLLHUP come unasked.  POLLERR | POLLNVAL: it cannot be polled; it is not
+ * reported again.  Stop the watch before closing the descriptor; a peer sees it
+ * closed when the loop has made a turn.
+ */
 struct rt_watch {
 	void (*ready)(struct rt_watch *watch, uint32_t poll_events);
 	uint64_t token; /* the loop's; 0: not started */
 };
+/* -ENOMEM, -EALREADY (it is started). */
 int rt_watch_start(struct rt_loop *loop, struct rt_watch *watch, int fd,
 		   uint32_t poll_events);
-/* May be called from ready(); ready() is not called again after it. */
+/*
+ * May be called from ready(); ready() is not called again after it.  Stopping
+ * what is not started does nothing.
+ */
 void rt_watch_stop(struct rt_loop *loop, struct rt_watch *watch);
 
 /* One call at a moment of the loop's clock, never before it. */
@@ -62,7 +73,10 @@ struct rt_timer {
 	uint64_t deadline_ns;
 	size_t heap_slot; /* the loop's; 0: not started */
 };
-/* Starting a started timer moves it.  May fail only with -ENOMEM. */
+/*
+ * Starting a started timer moves it.  May fail only with -ENOMEM.  Stopping
+ * what is not started does nothing.
+ */
 int rt_timer_start(struct rt_loop *loop, struct rt_timer *timer,
 		   uint64_t deadline_ns);
 void rt_timer_stop(struct rt_loop *loop, struct rt_timer *timer);
