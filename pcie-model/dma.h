@@ -26,6 +26,8 @@ struct pcie_dma_window;
 /* Largest DMA message; QEMU loses the stream above about 208 KiB. */
 #define PCIE_DMA_MESSAGE_BYTES (128u * 1024)
 #define PCIE_DMA_MAX_WINDOWS   65535u
+#define PCIE_DMA_MAX_FILES     512u
+#define PCIE_DMA_CHECK_BYTES   4096u
 
 struct pcie_dma_range {
 	uint64_t iova;
@@ -43,6 +45,13 @@ struct pcie_dma_message {
 	uint64_t token; /* the transport's */
 };
 
+/* Where an operation is. */
+enum pcie_dma_place {
+	PCIE_DMA_NOWHERE,
+	PCIE_DMA_WAITING, /* for the transport to take its next message */
+	PCIE_DMA_FLYING,  /* its message is with the client */
+};
+
 /*
  * An operation that may wait for the client.  The caller owns it and keeps it,
  * the ranges and the buffer in place until done(), which is called exactly once
@@ -53,13 +62,16 @@ struct pcie_dma_op {
 	/* private from here */
 	struct pcie_function *fn;
 	bool is_write;
+	enum pcie_dma_place place;
 	const struct pcie_dma_range *ranges;
+	struct pcie_dma_range single; /* ranges, where there is one */
 	unsigned int range_count, range_index;
 	uint64_t range_done;
 	uint8_t *buffer;
 	struct pcie_dma_message message;
 	TAILQ_ENTRY(pcie_dma_op) entry;
 };
+TAILQ_HEAD(pcie_dma_op_list, pcie_dma_op);
 
 /*
  * Copy between buffer and the ranges, in order; the buffer is as large as all
@@ -93,7 +105,8 @@ struct pcie_dma_span {
 	const struct pcie_dma_range *ranges; /* the holder's, in place */
 	unsigned int range_count;
 	bool is_held;
-	LIST_ENTRY(pcie_dma_span) entry;
+	uint64_t epoch; /* when it was held; see dma_private.h */
+	TAILQ_ENTRY(pcie_dma_span) entry;
 };
 
 /*
@@ -132,14 +145,23 @@ struct pcie_dma {
 	struct pcie_dma_window *windows; /* sorted by iova */
 	size_t window_count, window_room, last_hit;
 	LIST_HEAD(, pcie_dma_file) files;
-	LIST_HEAD(, pcie_dma_span) spans;
-	TAILQ_HEAD(, pcie_dma_op) waiting; /* for messages */
+	unsigned int file_count;
+	TAILQ_HEAD(, pcie_dma_span) spans; /* the oldest first */
+	uint64_t epoch;
+	struct pcie_dma_op_list waiting, flying;
 	/* A DMA_UNMAP that waits for spans. */
 	bool is_unmapping;
-	struct pcie_dma_range unmapping;
+	uint64_t unmapping_first, unmapping_last;
 	void (*unmapped)(struct pcie_function *fn, void *opaque);
 	void *unmapped_opaque;
+	/* pcie_dma_check_shared(), one at a time. */
+	bool is_checking;
+	unsigned int checks_left;
+	uint8_t check_before[PCIE_DMA_CHECK_BYTES];
+	uint8_t check_answer[PCIE_DMA_CHECK_BYTES];
+	bool can_check; /* the client is known to answer DMA_READ */
 	bool told_not_shared;
+	bool told_not_memory;
 };
 
 void pcie_dma_init(struct pcie_function *fn);
@@ -159,14 +181,33 @@ int pcie_dma_map(struct pcie_function *fn, uint64_t iova, uint64_t size,
 		 unsigned int protection, int fd, uint64_t offset);
 
 /*
- * A client's DMA_UNMAP of one whole window.  0: done; -EINPROGRESS: unmapped()
- * is called when the last span is released; -ENOENT: no such window.
+ * A client's DMA_UNMAP of one whole window.  Nothing is reached through it any
+ * more when this returns, except by spans held before.  0: done; -EINPROGRESS:
+ * unmapped() is called, from pcie_dma_release(), when the last of those is
+ * released; -ENOENT: no such window; -EBUSY: another unmap waits.
  */
 int pcie_dma_unmap(struct pcie_function *fn, uint64_t iova, uint64_t size,
 		   void (*unmapped)(struct pcie_function *fn, void *opaque),
 		   void *opaque);
-/* All windows at once; the function must hold no span. */
+/* The same for all windows at once; *size is how much was mapped. */
+int pcie_dma_unmap_every(struct pcie_function *fn,
+			 void (*unmapped)(struct pcie_function *fn,
+					  void *opaque),
+			 void *opaque, uint64_t *size);
+/* Do not wait for the spans any longer; what they reach stays in place. */
+void pcie_dma_unmap_abandon(struct pcie_function *fn);
+
+/* The client has gone: forget everything.  The function must hold no span. */
 void pcie_dma_unmap_all(struct pcie_function *fn);
+
+/*
+ * Say in the log, once per client, that no memory is shared with us, if there
+ * is memory and that is so.
+ */
+void pcie_dma_tell_sharing(struct pcie_function *fn);
+
+/* The transport can take messages again. */
+void pcie_dma_kick(struct pcie_function *fn);
 
 /* Every waiting operation ends with -ECANCELED. */
 void pcie_dma_cancel_all(struct pcie_function *fn);
