@@ -149,6 +149,19 @@ struct pcie_transport {
 
 typedef void pcie_done_fn(struct pcie_function *fn, void *opaque);
 
+/* Who waits for a reset or a pause. */
+#define PCIE_WAITERS 8u
+struct pcie_waiter {
+	pcie_done_fn *done;
+	void *opaque;
+};
+
+/* The mapped part of a BAR. */
+struct pcie_bar_memory {
+	int fd; /* -1: no part is mapped */
+	uint8_t *bytes;
+};
+
 struct pcie_function {
 	char name[32];
 	const struct pcie_function_type *type;
@@ -162,11 +175,17 @@ struct pcie_function {
 	struct pcie_transport transport;
 	struct rt_fault_set faults; /* the device may set it in create */
 	struct rt_rule_book rules;  /* likewise */
-	/* A reset under way; the model's. */
-	bool is_quiescing;
+	/* Made from the identity; the model's. */
+	struct pcie_config_layout config_layout;
+	struct pcie_bar_memory bar_memory[PCIE_BARS];
+	/* A reset or pause under way; the model's. */
+	bool is_quiescing; /* quiesce was called, the answer is awaited */
+	bool wants_reset;  /* then reset for reset_reason … */
+	bool wants_pause;  /* … and stay quiet */
+	bool is_paused;
 	enum pcie_reset_reason reset_reason;
-	pcie_done_fn *reset_done;
-	void *reset_opaque;
+	struct pcie_waiter waiters[PCIE_WAITERS];
+	unsigned int waiter_count;
 };
 
 /* loop and type are borrowed; config is as type->create says. */
@@ -181,10 +200,13 @@ void pcie_function_destroy(struct pcie_function **fn);
 /*
  * Quiesce, then reset; done (may be NULL) is called after it, perhaps before
  * this returns.  A reset asked for during another one is joined to it: the
- * stronger reason wins, and both dones are called.
+ * stronger reason wins, and both dones are called.  Until it is over the
+ * function does not answer: reads give ones and writes are lost (PCIe 6.6.2).
+ * -EBUSY: PCIE_WAITERS wait already; the reset is done but done() not called.
  */
-void pcie_function_reset(struct pcie_function *fn, enum pcie_reset_reason why,
-			 pcie_done_fn *done, void *opaque);
+int pcie_function_reset(struct pcie_function *fn, enum pcie_reset_reason why,
+			pcie_done_fn *done, void *opaque);
+bool pcie_function_is_resetting(const struct pcie_function *fn);
 
 /* The device's answer to quiesce; ignored when nobody asked. */
 void pcie_function_quiesced(struct pcie_function *fn);
@@ -200,17 +222,37 @@ void pcie_region_write(struct pcie_function *fn, unsigned int region,
 		       uint64_t offset, const void *data, size_t size);
 
 /*
- * The whole state as bytes, for a successor.  The function must be quiet
- * (quiesced by its owner with pcie_function_pause()).  _save returns the size
- * needed and writes at most `size` bytes.  _restore replaces the state of a
- * function made with the same type and configuration; -EINVAL: the bytes are
- * not such a state, and the function is as after power-on.
+ * The mapped part of a BAR.  The descriptor (-1: none; borrowed) has it at its
+ * offset in the BAR, is as long as the BAR in whole pages, and cannot be made
+ * shorter or longer.  _bytes is its first byte for the device, or NULL.  Writes
+ * by message land there as well and are then told to bar_write.
  */
-void pcie_function_pause(struct pcie_function *fn, pcie_done_fn *done,
-			 void *opaque);
+int pcie_bar_fd(const struct pcie_function *fn, unsigned int bar);
+volatile uint8_t *pcie_bar_bytes(const struct pcie_function *fn,
+				 unsigned int bar);
+
+/*
+ * Quiet without a reset: done (may be NULL) is called when no request holds
+ * guest memory.  Meanwhile its owner lets no client reach it.  _unpause lets
+ * the device resume; it returns type->resume()'s answer, or -EINVAL: not
+ * paused.
+ */
+int pcie_function_pause(struct pcie_function *fn, pcie_done_fn *done,
+			void *opaque); /* -EBUSY as above */
 int pcie_function_unpause(struct pcie_function *fn);
+
+/*
+ * The whole state as bytes, for a successor.  The function must be paused.
+ * _save returns the size needed and writes only if `size` is that much.
+ * _restore replaces the state of a paused function made with the same type and
+ * configuration; _unpause then goes on from there.  -EINVAL: the bytes are not
+ * such a state, and the function is as after power-on.
+ */
 size_t pcie_function_save(struct pcie_function *fn, void *bytes, size_t size);
 int pcie_function_restore(struct pcie_function *fn, const void *bytes,
 			  size_t size);
+
+/* Private to pcie-model: as if it had just been created.  It must be quiet. */
+void pcie_function_power_cycle(struct pcie_function *fn);
 
 #endif

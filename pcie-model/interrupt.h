@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "firmware/rt/loop.h"
+
 struct pcie_function;
 
 #define PCIE_MSIX_MAX_VECTORS 256u
@@ -37,9 +39,9 @@ struct pcie_interrupt_state {
 	uint64_t msix_mask_written[PCIE_MSIX_MAX_VECTORS / 64];
 	uint64_t msix_pending[PCIE_MSIX_MAX_VECTORS / 64];
 	uint32_t msi_pending;
-	bool intx_level;
-	bool intx_masked; /* it fired, or the client said so: waits for UNMASK
-			   */
+	uint8_t intx_level;  /* 0 or 1 */
+	uint8_t intx_masked; /* 1: it fired, or the client said so; waits for
+				the client's UNMASK */
 };
 
 /* The client's eventfds (-1: none) and what follows; private to pcie-model. */
@@ -49,6 +51,8 @@ struct pcie_interrupts {
 	int msix_fds[PCIE_MSIX_MAX_VECTORS];
 	unsigned int msi_fd_count, msix_fd_count; /* how many are not -1 */
 	enum pcie_interrupt_mode told_mode;       /* what the device knows */
+	struct pcie_function *fn;
+	struct rt_watch intx_unmask_watch;
 };
 
 /* The mode that delivers now: MSI-X before MSI before INTx. */
@@ -89,11 +93,14 @@ void pcie_interrupt_drop(struct pcie_function *fn);
 
 /* Private to pcie-model from here. */
 void pcie_interrupt_init(struct pcie_function *fn);
+/* Take a predecessor's state; what cannot be in it is left out. */
+void pcie_interrupt_restore(struct pcie_function *fn,
+			    const struct pcie_interrupt_state *saved);
 /* Latches and the table go back; eventfds stay the client's. */
 void pcie_interrupt_reset(struct pcie_function *fn);
 /* A control bit, mask or power state changed: deliver what may be now. */
 void pcie_interrupt_update(struct pcie_function *fn);
-/* MSI-X was switched off by its enable bit, MSI likewise. */
+/* MSI or MSI-X was switched off by its enable bit. */
 void pcie_interrupt_forget(struct pcie_function *fn,
 			   enum pcie_interrupt_mode mode);
 /* The table and pending bits in the BAR; offset within each, in range. */

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The life of a function: create, resets, pauses, destroy; and the door for
+ * region accesses.  The function's loop thread.
+ *
+ * Theory of stopping.  A reset and a pause both begin with quiesce: requests
+ * that wait for DMA by message are cancelled, the device stops, and answers
+ * with pcie_function_quiesced(), at once or later.  Whoever asks meanwhile
+ * joins: there is one list of waiters, one reason (the strongest) and one wish
+ * to stay paused.  Then the device is reset, if someone wanted that, and all
+ * waiters are told.
+ *
+ *   running --reset--> quiescing --quiesced--> reset --> running
+ *   running --pause--> quiescing --quiesced--> paused --unpause--> running
+ *
+ * While a reset is under way the function answers no access: a guest that
+ * waits for an FLR sees ones until it is done, as the specification allows.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "firmware/rt/error.h"
+#include "firmware/rt/log.h"
+#include "firmware/rt/scope.h"
+#include "pcie-model/bar.h"
+#include "pcie-model/function.h"
+
+static const struct {
+	const char *name;
+	unsigned int strength;
+	/* Sticky bits and BARs survive (PCIe 6.6.2). */
+	bool keeps_sticky;
+} reasons[] = {
+	[PCIE_RESET_POWER] = { "wake-up from D3hot", 1, true },
+	[PCIE_RESET_FLR] = { "function level reset", 2, true },
+	[PCIE_RESET_CONTROL] = { "the operator's reset", 3, true },
+	[PCIE_RESET_BUS] = { "bus reset", 4, false },
+	[PCIE_RESET_DETACH] = { "reset after the client left", 5, false },
+	[PCIE_RESET_POWER_ON] = { "power-on reset", 6, false },
+};
+
+/* ---- stopping ---- */
+
+static int add_waiter(struct pcie_function *fn, pcie_done_fn *done,
+		      void *opaque)
+{
+	if (!done)
+		return 0;
+	if (fn->waiter_count == PCIE_WAITERS)
+		return -EBUSY;
+	fn->waiters[fn->waiter_count++] = (struct pcie_waiter){ done, opaque };
+	return 0;
+}
+
+static void tell_waiters(struct pcie_function *fn)
+{
+	struct pcie_waiter waiters[PCIE_WAITERS];
+	unsigned int count = fn->waiter_count;
+
+	/* A waiter may ask for the next reset. */
+	memcpy(waiters, fn->waiters, sizeof waiters);
+	fn->waiter_count = 0;
+	for (unsigned int i = 0; i < count; i++)
+		waiters[i].done(fn, waiters[i].opaque);
+}
+
+static void start_quiescing(struct pcie_function *fn)
+{
+	if (fn->is_quiescing)
+		return;
+	fn->is_quiescing = true;
+	pcie_dma_cancel_all(fn);
+	fn->type->quiesce(fn);
+}
+
+static void do_reset(struct pcie_function *fn, enum pcie_reset_reason why)
+{
+	pcie_config_reset(fn, reasons[why].keeps_sticky);
+	pcie_interrupt_reset(fn);
+	pcie_bars_reset(fn);
+	fn->type->reset(fn, why);
+	pcie_interrupt_update(fn);
+}
+
+int pcie_function_reset(struct pcie_function *fn, enum pcie_reset_reason why,
+			pcie_done_fn *done, void *opaque)
+{
+	int error = add_waiter(fn, done, opaque);
+
+	if (!fn->wants_reset ||
+	    reasons[why].strength > reasons[fn->reset_reason].strength)
+		fn->reset_reason = why;
+	fn->wants_reset = true;
+	start_quiescing(fn);
+	return error;
+}
+
+bool pcie_function_is_resetting(const struct pcie_function *fn)
+{
+	return fn->wants_reset;
+}
+
+int pcie_function_pause(struct pcie_function *fn, pcie_done_fn *done,
+			void *opaque)
+{
+	int error = add_waiter(fn, done, opaque);
+
+	fn->wants_pause = true;
+	start_quiescing(fn);
+	return error;
+}
+
+void pcie_function_quiesced(struct pcie_function *fn)
+{
+	if (!fn->is_quiescing)
+		return;
+	if (fn->wants_reset) {
+		rt_log_debug(fn->name, "%s", reasons[fn->reset_reason].name);
+		do_reset(fn, fn->reset_reason);
+	}
+	fn->is_paused |= fn->wants_pause;
+	fn->wants_pause = false;
+	fn->wants_reset = false;
+	fn->is_quiescing = false;
+	tell_waiters(fn);
+}
+
+void pcie_function_power_cycle(struct pcie_function *fn)
+{
+	memset(&fn->state, 0, sizeof fn->state);
+	memset(fn->device_state, 0, fn->type->state_size);
+	do_reset(fn, PCIE_RESET_POWER_ON);
+}
+
+int pcie_function_unpause(struct pcie_function *fn)
+{
+	int error;
+
+	if (!fn->is_paused || fn->is_quiescing)
+		return -EINVAL;
+	fn->is_paused = false;
+	error = fn->type->resume(fn);
+	if (error)
+		pcie_function_power_cycle(fn);
+	pcie_interrupt_update(fn);
+	return error;
+}
+
+/* ---- life ---- */
+
+static int power_on(struct pcie_function *fn, struct rt_error *error)
+{
+	int code = pcie_config_build(fn);
+
+	if (code)
+		return rt_error_set(error, code,
+				    "%s: a PCIe identity that cannot be",
+				    fn->name);
+	code = pcie_bars_create(fn);
+	if (code)
+		return rt_error_set(error, code, "%s: no memory for its BARs",
+				    fn->name);
+	do_reset(fn, PCIE_RESET_POWER_ON);
+	return 0;
+}
+
+static struct pcie_function *allocate(const struct pcie_function_type *type,
+				      const char *name, struct rt_loop *loop)
+{
+	struct pcie_function *fn = calloc(1, sizeof *fn);
+
+	if (!fn)
+		return NULL;
+	/* calloc(0) may be NULL: no state is not a failure. */
+	fn->device_state = calloc(1, type->state_size ? type->state_size : 1);
+	if (!fn->device_state) {
+		free(fn);
+		return NULL;
+	}
+	fn->type = type;
+	fn->loop = loop;
+	snprintf(fn->name, sizeof fn->name, "%s", name);
+	for (unsigned int i = 0; i < PCIE_BARS; i++)
+		fn->bar_memory[i].fd = -1;
+	pcie_dma_init(fn);
+	pcie_interrupt_init(fn);
+	return fn;
+}
+
+static void release(struct pcie_function *fn)
+{
+	pcie_bars_destroy(fn);
+	pcie_dma_deinit(fn);
+	free(fn->device_state);
+	free(fn);
+}
+
+int pcie_function_create(const struct pcie_function_type *type,
+			 const char *name, struct rt_loop *loop,
+			 const void *config, struct pcie_function **out,
+			 struct rt_error *error)
+{
+	struct pcie_function *fn = allocate(type, name, loop);
+	int code;
+
+	if (!fn)
+		return rt_error_set(error, -ENOMEM, "%s: no memory", name);
+	code = type->create(fn, config, error);
+	if (code) {
+		release(fn);
+		return code;
+	}
+	code = power_on(fn, error);
+	if (code) {
+		type->destroy(fn);
+		release(fn);
+		return code;
+	}
+	*out = fn;
+	return 0;
+}
+
+void pcie_function_destroy(struct pcie_function **fn)
+{
+	struct pcie_function *f = *fn;
+
+	if (!f)
+		return;
+	assert(!f->is_quiescing);
+	*fn = NULL;
+	pcie_interrupt_drop(f);
+	f->type->destroy(f);
+	release(f);
+}
+
+/* ---- the door ---- */
+
+void pcie_region_read(struct pcie_function *fn, unsigned int region,
+		      uint64_t offset, void *data, size_t size)
+{
+	memset(data, 0xff, size);
+	if (pcie_function_is_resetting(fn))
+		return;
+	if (region == PCIE_CONFIG_REGION)
+		pcie_config_read(fn, offset, data, size);
+	else if (region < PCIE_BARS)
+		pcie_bar_read(fn, region, offset, data, size);
+}
+
+void pcie_region_write(struct pcie_function *fn, unsigned int region,
+		       uint64_t offset, const void *data, size_t size)
+{
+	if (pcie_function_is_resetting(fn))
+		return;
+	if (region == PCIE_CONFIG_REGION)
+		pcie_config_write(fn, offset, data, size);
+	else if (region < PCIE_BARS)
+		pcie_bar_write(fn, region, offset, data, size);
+}

@@ -1,0 +1,616 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Interrupts: PCI 3.0 2.2.6 (INTx), 6.8 (MSI, MSI-X); SET_IRQS of
+ * <linux/vfio.h>.  The function's loop thread.  Owns the client's eventfds.
+ *
+ * Theory.  Clients differ in what they tell us.
+ *   QEMU              writes the enable bits to configuration space and then
+ *                     gives eventfds; takes them all away and gives new ones
+ *                     whenever the guest uses one more vector; keeps the MSI-X
+ *                     table, and so its masks, to itself.
+ *   cloud-hypervisor  gives the eventfds first and writes the enable bit after.
+ *   SPDK, samples     never write an enable bit, or use no interrupts at all.
+ * One rule serves them all:
+ *
+ *   The mode is MSI-X if its enable bit is set, else MSI if its bit is; with
+ *   neither set, the one that has an eventfd, MSI-X before MSI; else INTx.
+ *
+ * So a client that only gives eventfds is served, an FLR (which clears the
+ * enable bits but leaves the eventfds) changes nothing for it, and a client
+ * between two sets of eventfds is still in the mode that it enabled.
+ *
+ * A message is sent if nothing masks it: the function mask and, once the client
+ * has written it, the vector's mask; power state D3hot; and for a client that
+ * enables messages in configuration space also Bus Master Enable, for a message
+ * is a memory write.  What is not sent is pending, and each change that may
+ * unmask something ends in pcie_interrupt_update().
+ *
+ * INTx is a level that the client samples: it fires once, is masked, and the
+ * client's UNMASK looks at the level again.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/pci_regs.h>
+#include <linux/vfio.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "firmware/rt/bits.h"
+#include "firmware/rt/scope.h"
+#include "pcie-model/capability.h"
+#include "pcie-model/function.h"
+#include "pcie-model/interrupt.h"
+
+/* ---- eventfds ---- */
+
+/* A full counter is an event that is not taken yet: nothing is lost. */
+static void signal_event(int fd)
+{
+	uint64_t one = 1;
+	ssize_t n = write(fd, &one, sizeof one);
+
+	(void)n;
+}
+
+/*
+ * An eventfd, as far as that can be told without /proc: it has no file type,
+ * which pipes, sockets and files have.  Whatever else it might be, a write to
+ * it does not block.
+ */
+static int copy_event(int fd, int *out)
+{
+	struct stat st;
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fstat(fd, &st) < 0 || (st.st_mode & S_IFMT))
+		return -EINVAL;
+	if (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return -EINVAL;
+	*out = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return *out < 0 ? -EMFILE : 0;
+}
+
+static void close_event(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* ---- masks and modes ---- */
+
+static bool get_bit(const uint64_t *words, unsigned int n)
+{
+	return words[n / 64] & BIT(n % 64);
+}
+
+static void put_bit(uint64_t *words, unsigned int n, bool is_set)
+{
+	words[n / 64] &= ~BIT(n % 64);
+	if (is_set)
+		words[n / 64] |= BIT(n % 64);
+}
+
+static uint32_t msi_flags(const struct pcie_function *fn)
+{
+	uint16_t at = fn->config_layout.msi;
+
+	return at ? pcie_config_get(fn, at + PCI_MSI_FLAGS, 2) : 0;
+}
+
+static uint32_t msix_flags(const struct pcie_function *fn)
+{
+	uint16_t at = fn->config_layout.msix;
+
+	return at ? pcie_config_get(fn, at + PCI_MSIX_FLAGS, 2) : 0;
+}
+
+enum pcie_interrupt_mode pcie_interrupt_mode(const struct pcie_function *fn)
+{
+	if (msix_flags(fn) & PCI_MSIX_FLAGS_ENABLE)
+		return PCIE_MSIX;
+	if (msi_flags(fn) & PCI_MSI_FLAGS_ENABLE)
+		return PCIE_MSI;
+	if (fn->interrupts.msix_fd_count)
+		return PCIE_MSIX;
+	if (fn->interrupts.msi_fd_count)
+		return PCIE_MSI;
+	return PCIE_INTX;
+}
+
+static bool may_send_messages(const struct pcie_function *fn)
+{
+	bool is_enabled = (msix_flags(fn) & PCI_MSIX_FLAGS_ENABLE) ||
+			  (msi_flags(fn) & PCI_MSI_FLAGS_ENABLE);
+
+	if (is_enabled)
+		return pcie_bus_master_is_on(fn);
+	return !pcie_config_is_asleep(fn);
+}
+
+static bool msix_is_masked(const struct pcie_function *fn, unsigned int vector)
+{
+	const struct pcie_interrupt_state *s = &fn->state.interrupts;
+
+	if (msix_flags(fn) & PCI_MSIX_FLAGS_MASKALL)
+		return true;
+	return get_bit(s->msix_mask_written, vector) &&
+	       (s->msix_table[vector][PCI_MSIX_ENTRY_VECTOR_CTRL] &
+		PCI_MSIX_ENTRY_CTRL_MASKBIT);
+}
+
+static bool msi_is_masked(const struct pcie_function *fn, unsigned int vector)
+{
+	unsigned int at = fn->config_layout.msi + PCI_MSI_MASK_64;
+
+	return pcie_config_get(fn, at, 4) & BIT(vector);
+}
+
+/* ---- delivery ---- */
+
+static void send_msix(struct pcie_function *fn, unsigned int vector)
+{
+	int fd = fn->interrupts.msix_fds[vector];
+	bool can =
+		fd >= 0 && may_send_messages(fn) && !msix_is_masked(fn, vector);
+
+	put_bit(fn->state.interrupts.msix_pending, vector, !can);
+	if (can)
+		signal_event(fd);
+}
+
+static void send_msi(struct pcie_function *fn, unsigned int vector)
+{
+	int fd = fn->interrupts.msi_fds[vector];
+	uint32_t *pending = &fn->state.interrupts.msi_pending;
+
+	if (fd < 0 || !may_send_messages(fn) || msi_is_masked(fn, vector)) {
+		*pending |= (uint32_t)BIT(vector);
+		return;
+	}
+	*pending &= (uint32_t)~BIT(vector);
+	signal_event(fd);
+}
+
+static void fire_intx(struct pcie_function *fn)
+{
+	struct pcie_interrupt_state *s = &fn->state.interrupts;
+	uint32_t command = pcie_config_get(fn, PCI_COMMAND, 2);
+
+	if (!s->intx_level || s->intx_masked || fn->interrupts.intx_fd < 0 ||
+	    (command & PCI_COMMAND_INTX_DISABLE) || pcie_config_is_asleep(fn) ||
+	    pcie_interrupt_mode(fn) != PCIE_INTX)
+		return;
+	s->intx_masked = 1;
+	signal_event(fn->interrupts.intx_fd);
+}
+
+/* With fewer messages allocated than wanted, several share one. */
+static unsigned int fold_msi(const struct pcie_function *fn,
+			     unsigned int vector)
+{
+	unsigned int count = fn->identity.msi_vectors;
+
+	if (msi_flags(fn) & PCI_MSI_FLAGS_ENABLE)
+		count = pcie_msi_allocated(fn);
+	return vector % count;
+}
+
+void pcie_interrupt_raise(struct pcie_function *fn, unsigned int vector)
+{
+	switch (pcie_interrupt_mode(fn)) {
+	case PCIE_MSIX:
+		if (vector < fn->identity.msix_vectors)
+			send_msix(fn, vector);
+		break;
+	case PCIE_MSI:
+		send_msi(fn, fold_msi(fn, vector));
+		break;
+	default:
+		break;
+	}
+}
+
+void pcie_intx_set(struct pcie_function *fn, bool level)
+{
+	if (!fn->identity.has_intx)
+		return;
+	fn->state.interrupts.intx_level = level;
+	fire_intx(fn);
+}
+
+static void send_pending_msix(struct pcie_function *fn)
+{
+	for (unsigned int w = 0; w < PCIE_MSIX_MAX_VECTORS / 64; w++) {
+		uint64_t pending = fn->state.interrupts.msix_pending[w];
+
+		for (; pending; pending &= pending - 1)
+			send_msix(fn, w * 64 + (unsigned int)__builtin_ctzll(
+						       pending));
+	}
+}
+
+static void send_pending_msi(struct pcie_function *fn)
+{
+	uint32_t pending = fn->state.interrupts.msi_pending;
+
+	for (; pending; pending &= pending - 1)
+		send_msi(fn, (unsigned int)__builtin_ctz(pending));
+}
+
+static void tell_mode(struct pcie_function *fn)
+{
+	enum pcie_interrupt_mode mode = pcie_interrupt_mode(fn);
+
+	if (mode == fn->interrupts.told_mode)
+		return;
+	fn->interrupts.told_mode = mode;
+	if (fn->type->interrupt_mode_changed)
+		fn->type->interrupt_mode_changed(fn);
+}
+
+void pcie_interrupt_update(struct pcie_function *fn)
+{
+	static void (*const send[])(struct pcie_function * fn) = {
+		[PCIE_INTX] = fire_intx,
+		[PCIE_MSI] = send_pending_msi,
+		[PCIE_MSIX] = send_pending_msix,
+	};
+
+	send[pcie_interrupt_mode(fn)](fn);
+	tell_mode(fn);
+}
+
+/* ---- life ---- */
+
+/* Vectors are masked at first (PCI 3.0, 6.8.2.9). */
+static void reset_table(struct pcie_interrupt_state *s)
+{
+	for (unsigned int i = 0; i < PCIE_MSIX_MAX_VECTORS; i++)
+		s->msix_table[i][PCI_MSIX_ENTRY_VECTOR_CTRL] =
+			PCI_MSIX_ENTRY_CTRL_MASKBIT;
+}
+
+void pcie_interrupt_reset(struct pcie_function *fn)
+{
+	struct pcie_interrupt_state *s = &fn->state.interrupts;
+	/* The client's mask: it has an event in hand and will answer. */
+	uint8_t masked = s->intx_masked;
+
+	memset(s, 0, sizeof *s);
+	s->intx_masked = masked;
+	reset_table(s);
+}
+
+void pcie_interrupt_forget(struct pcie_function *fn,
+			   enum pcie_interrupt_mode mode)
+{
+	struct pcie_interrupt_state *s = &fn->state.interrupts;
+
+	if (mode == PCIE_MSIX)
+		memset(s->msix_pending, 0, sizeof s->msix_pending);
+	else if (mode == PCIE_MSI)
+		s->msi_pending = 0;
+}
+
+void pcie_interrupt_restore(struct pcie_function *fn,
+			    const struct pcie_interrupt_state *saved)
+{
+	struct pcie_interrupt_state *s = &fn->state.interrupts;
+	unsigned int count = fn->identity.msix_vectors;
+
+	memcpy(s, saved, sizeof *s);
+	s->intx_level = s->intx_level && fn->identity.has_intx;
+	s->intx_masked = s->intx_masked != 0;
+	if (fn->identity.msi_vectors)
+		s->msi_pending &=
+			(uint32_t)BITS(fn->identity.msi_vectors - 1u, 0);
+	else
+		s->msi_pending = 0;
+	for (unsigned int i = count; i < PCIE_MSIX_MAX_VECTORS; i++)
+		put_bit(s->msix_pending, i, false);
+}
+
+/* ---- the table and the pending bits in the BAR ---- */
+
+/* Reserved bits of an entry stay zero. */
+static const uint8_t entry_writable[PCIE_MSIX_ENTRY_BYTES] = {
+	0xfc, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+	0xff, 0xff, 0xff, 0xff, 0x01, 0x00, 0x00, 0x00,
+};
+
+void pcie_msix_table_read(const struct pcie_function *fn, uint64_t offset,
+			  void *data, size_t size)
+{
+	const struct pcie_interrupt_state *s = &fn->state.interrupts;
+
+	memcpy(data, (const uint8_t *)s->msix_table + offset, size);
+}
+
+static void write_table_byte(struct pcie_interrupt_state *s, uint64_t offset,
+			     uint8_t value)
+{
+	uint64_t at = offset % PCIE_MSIX_ENTRY_BYTES;
+	unsigned int vector = (unsigned int)(offset / PCIE_MSIX_ENTRY_BYTES);
+
+	s->msix_table[vector][at] = value & entry_writable[at];
+	if (at >= PCI_MSIX_ENTRY_VECTOR_CTRL)
+		put_bit(s->msix_mask_written, vector, true);
+}
+
+void pcie_msix_table_write(struct pcie_function *fn, uint64_t offset,
+			   const void *data, size_t size)
+{
+	const uint8_t *bytes = data;
+
+	for (size_t i = 0; i < size; i++)
+		write_table_byte(&fn->state.interrupts, offset + i, bytes[i]);
+	pcie_interrupt_update(fn);
+}
+
+void pcie_msix_pba_read(const struct pcie_function *fn, uint64_t offset,
+			void *data, size_t size)
+{
+	const uint64_t *pending = fn->state.interrupts.msix_pending;
+	uint8_t *bytes = data;
+
+	for (size_t i = 0; i < size; i++)
+		bytes[i] = (uint8_t)(pending[(offset + i) / 8] >>
+				     ((offset + i) % 8 * 8));
+}
+
+/* ---- SET_IRQS ---- */
+
+struct irq_set {
+	uint32_t flags, index, start, count;
+	const uint8_t *bools;
+	const int *fds;
+};
+
+/* The eventfds of an index. */
+static int *slots_of(struct pcie_function *fn, uint32_t index)
+{
+	struct pcie_interrupts *i = &fn->interrupts;
+	int *const slots[PCIE_INTERRUPT_INDEXES] = {
+		[PCIE_INTX] = &i->intx_fd, [PCIE_MSI] = i->msi_fds,
+		[PCIE_MSIX] = i->msix_fds, [PCIE_ERR] = &i->err_fd,
+		[PCIE_REQ] = &i->req_fd,
+	};
+
+	return slots[index];
+}
+
+int pcie_interrupt_info(const struct pcie_function *fn, uint32_t index,
+			uint32_t *count, uint32_t *flags)
+{
+	const uint32_t counts[PCIE_INTERRUPT_INDEXES] = {
+		[PCIE_INTX] = fn->identity.has_intx,
+		[PCIE_MSI] = fn->identity.msi_vectors,
+		[PCIE_MSIX] = fn->identity.msix_vectors,
+		[PCIE_ERR] = 1,
+		[PCIE_REQ] = 1,
+	};
+
+	if (index >= PCIE_INTERRUPT_INDEXES)
+		return -EINVAL;
+	*count = counts[index];
+	*flags = VFIO_IRQ_INFO_EVENTFD;
+	if (index == PCIE_INTX)
+		*flags |= VFIO_IRQ_INFO_MASKABLE | VFIO_IRQ_INFO_AUTOMASKED;
+	else
+		*flags |= VFIO_IRQ_INFO_NORESIZE;
+	return 0;
+}
+
+static unsigned int count_events(const int *slots, unsigned int count)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < count; i++)
+		n += slots[i] >= 0;
+	return n;
+}
+
+/* Eventfds of an index came or went. */
+static void assigned(struct pcie_function *fn, uint32_t index)
+{
+	struct pcie_interrupts *i = &fn->interrupts;
+
+	i->msi_fd_count = count_events(i->msi_fds, PCIE_MSI_MAX_VECTORS);
+	i->msix_fd_count = count_events(i->msix_fds, PCIE_MSIX_MAX_VECTORS);
+	/* A new eventfd has not seen the level yet. */
+	if (index == PCIE_INTX)
+		fn->state.interrupts.intx_masked = 0;
+	pcie_interrupt_update(fn);
+}
+
+static void close_events(int *fds, unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++)
+		close_event(&fds[i]);
+}
+
+/* All or none: nothing changes unless every descriptor could be copied. */
+static int copy_events(const int *fds, unsigned int count, int *copies)
+{
+	int error = 0;
+
+	for (unsigned int i = 0; i < count; i++)
+		copies[i] = -1;
+	for (unsigned int i = 0; fds && i < count && !error; i++)
+		if (fds[i] >= 0)
+			error = copy_event(fds[i], &copies[i]);
+	if (error)
+		close_events(copies, count);
+	return error;
+}
+
+static int assign(struct pcie_function *fn, const struct irq_set *set)
+{
+	int copies[PCIE_MSIX_MAX_VECTORS];
+	int *slots = slots_of(fn, set->index) + set->start;
+	int error = copy_events(set->fds, set->count, copies);
+
+	if (error)
+		return error;
+	for (unsigned int i = 0; i < set->count; i++) {
+		close_event(&slots[i]);
+		slots[i] = copies[i];
+	}
+	assigned(fn, set->index);
+	return 0;
+}
+
+/* As a real device's interrupts would arrive, past all masks. */
+static void loop_back(struct pcie_function *fn, const struct irq_set *set)
+{
+	const int *slots = slots_of(fn, set->index) + set->start;
+	bool is_bool = set->flags & VFIO_IRQ_SET_DATA_BOOL;
+
+	for (unsigned int i = 0; i < set->count; i++)
+		if (slots[i] >= 0 && (!is_bool || set->bools[i]))
+			signal_event(slots[i]);
+}
+
+static int trigger(struct pcie_function *fn, const struct irq_set *set,
+		   uint32_t room)
+{
+	if (set->flags & VFIO_IRQ_SET_DATA_EVENTFD)
+		return assign(fn, set);
+	if (set->count > 0) {
+		loop_back(fn, set);
+		return 0;
+	}
+	close_events(slots_of(fn, set->index), room);
+	assigned(fn, set->index);
+	return 0;
+}
+
+static int mask_intx(struct pcie_function *fn, const struct irq_set *set)
+{
+	/* The kernel has no eventfd that masks either. */
+	if (set->flags & VFIO_IRQ_SET_DATA_EVENTFD)
+		return -ENOTTY;
+	if (!(set->flags & VFIO_IRQ_SET_DATA_BOOL) || set->bools[0])
+		fn->state.interrupts.intx_masked = 1;
+	return 0;
+}
+
+static void unmask(struct pcie_function *fn)
+{
+	fn->state.interrupts.intx_masked = 0;
+	fire_intx(fn);
+}
+
+static void unmask_event_came(struct rt_watch *watch, uint32_t poll_events)
+{
+	struct pcie_interrupts *i = rt_container_of(
+		watch, struct pcie_interrupts, intx_unmask_watch);
+	uint64_t count;
+
+	(void)poll_events;
+	if (read(i->intx_unmask_fd, &count, sizeof count) == sizeof count)
+		unmask(i->fn);
+}
+
+static void drop_unmask_event(struct pcie_function *fn)
+{
+	struct pcie_interrupts *i = &fn->interrupts;
+
+	if (i->intx_unmask_fd >= 0)
+		rt_watch_stop(fn->loop, &i->intx_unmask_watch);
+	close_event(&i->intx_unmask_fd);
+}
+
+static int watch_unmask_event(struct pcie_function *fn, const int *fds)
+{
+	struct pcie_interrupts *i = &fn->interrupts;
+	RT_FD int copy = -1;
+	int error = copy_events(fds, 1, &copy);
+
+	if (error)
+		return error;
+	drop_unmask_event(fn);
+	if (copy < 0)
+		return 0;
+	error = rt_watch_start(fn->loop, &i->intx_unmask_watch, copy, POLLIN);
+	if (!error)
+		i->intx_unmask_fd = rt_take_fd(&copy);
+	return error;
+}
+
+static int unmask_intx(struct pcie_function *fn, const struct irq_set *set)
+{
+	if (set->flags & VFIO_IRQ_SET_DATA_EVENTFD)
+		return fn->loop ? watch_unmask_event(fn, set->fds) : -ENOTTY;
+	if (!(set->flags & VFIO_IRQ_SET_DATA_BOOL) || set->bools[0])
+		unmask(fn);
+	return 0;
+}
+
+static bool is_one_bit(uint32_t bits)
+{
+	return bits && !(bits & (bits - 1));
+}
+
+static bool set_is_sound(const struct irq_set *set, uint32_t room)
+{
+	uint32_t data = set->flags & VFIO_IRQ_SET_DATA_TYPE_MASK;
+	uint32_t action = set->flags & VFIO_IRQ_SET_ACTION_TYPE_MASK;
+
+	if ((set->flags & ~(data | action)) || !is_one_bit(data) ||
+	    !is_one_bit(action))
+		return false;
+	if (set->start >= room || set->count > room - set->start)
+		return false;
+	return set->count > 0 || (data == VFIO_IRQ_SET_DATA_NONE &&
+				  action == VFIO_IRQ_SET_ACTION_TRIGGER);
+}
+
+int pcie_interrupt_set(struct pcie_function *fn, uint32_t flags, uint32_t index,
+		       uint32_t start, uint32_t count, const uint8_t *bools,
+		       const int *fds)
+{
+	struct irq_set set = { flags, index, start, count, bools, fds };
+	uint32_t room = 0, ignored;
+
+	if (pcie_interrupt_info(fn, index, &room, &ignored) < 0 ||
+	    !set_is_sound(&set, room))
+		return -EINVAL;
+	if (flags & VFIO_IRQ_SET_ACTION_TRIGGER)
+		return trigger(fn, &set, room);
+	if (index != PCIE_INTX)
+		return -ENOTTY;
+	if (flags & VFIO_IRQ_SET_ACTION_MASK)
+		return mask_intx(fn, &set);
+	return unmask_intx(fn, &set);
+}
+
+void pcie_interrupt_init(struct pcie_function *fn)
+{
+	struct pcie_interrupts *i = &fn->interrupts;
+
+	i->fn = fn;
+	i->intx_fd = i->intx_unmask_fd = i->err_fd = i->req_fd = -1;
+	for (unsigned int v = 0; v < PCIE_MSI_MAX_VECTORS; v++)
+		i->msi_fds[v] = -1;
+	for (unsigned int v = 0; v < PCIE_MSIX_MAX_VECTORS; v++)
+		i->msix_fds[v] = -1;
+	i->intx_unmask_watch.ready = unmask_event_came;
+	reset_table(&fn->state.interrupts);
+}
+
+void pcie_interrupt_drop(struct pcie_function *fn)
+{
+	struct pcie_interrupts *i = &fn->interrupts;
+
+	drop_unmask_event(fn);
+	close_event(&i->intx_fd);
+	close_event(&i->err_fd);
+	close_event(&i->req_fd);
+	close_events(i->msi_fds, PCIE_MSI_MAX_VECTORS);
+	close_events(i->msix_fds, PCIE_MSIX_MAX_VECTORS);
+	assigned(fn, PCIE_INTX);
+}
