@@ -18,6 +18,7 @@
 #include "firmware/rt/bits.h"
 #include "pcie-model/aer.h"
 #include "pcie-model/function.h"
+#include "pcie-model/trace.h"
 
 #define TLP_HAS_DATA BIT(30)
 #define TLP_TYPE     BITS(28, 24)
@@ -46,6 +47,7 @@ static void set_device_status(struct pcie_function *fn, uint32_t bits)
 
 void pcie_aer_correctable(struct pcie_function *fn, uint32_t error)
 {
+	trace_pcie_aer(1, error);
 	set_device_status(fn, PCI_EXP_DEVSTA_CED);
 	if (fn->config_layout.aer)
 		set_bits(fn, fn->config_layout.aer + PCI_ERR_COR_STATUS, 4,
@@ -133,6 +135,7 @@ void pcie_aer_uncorrectable(struct pcie_function *fn, uint32_t error,
 {
 	bool fatal = is_fatal(fn, error);
 
+	trace_pcie_aer(0, error);
 	if (error == PCI_ERR_UNC_UNSUP)
 		set_device_status(fn, PCI_EXP_DEVSTA_URD);
 	if (!fatal && (error & ADVISORY) && !is_posted(header)) {

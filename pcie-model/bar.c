@@ -20,6 +20,7 @@
 #include "pcie-model/aer.h"
 #include "pcie-model/bar.h"
 #include "pcie-model/function.h"
+#include "pcie-model/trace.h"
 
 #define PIECE_BYTES 8u
 #define PAGE_BYTES  4096u
@@ -192,6 +193,7 @@ static bool is_refused(struct pcie_function *fn, bool is_write)
 		return true;
 	if (!pcie_config_is_asleep(fn))
 		return false;
+	rt_rule_broken(&fn->bus_rules, PCIE_RULE_ASLEEP, is_write);
 	pcie_aer_uncorrectable(fn, PCI_ERR_UNC_UNSUP, header);
 	return true;
 }
@@ -209,6 +211,7 @@ void pcie_bar_read(struct pcie_function *fn, unsigned int bar, uint64_t offset,
 		struct piece p = cut_piece(fn, bar, offset, inside);
 
 		read_piece(fn, &p, at);
+		trace_pcie_bar_read(bar, offset, p.size, le_load(at, p.size));
 		at += p.size;
 		offset += p.size;
 		inside -= p.size;
@@ -225,6 +228,7 @@ void pcie_bar_write(struct pcie_function *fn, unsigned int bar, uint64_t offset,
 	while (inside > 0 && !is_refused(fn, true)) {
 		struct piece p = cut_piece(fn, bar, offset, inside);
 
+		trace_pcie_bar_write(bar, offset, p.size, le_load(at, p.size));
 		write_piece(fn, &p, at);
 		at += p.size;
 		offset += p.size;

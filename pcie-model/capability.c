@@ -330,10 +330,13 @@ static void wrote_pm_control(struct pcie_function *fn, uint32_t before,
 	uint32_t state = written & PCI_PM_CTRL_STATE_MASK;
 	uint32_t now = pcie_config_get(fn, at, 2);
 
-	if (state != 0 && state != PM_D3HOT)
+	if (state != 0 && state != PM_D3HOT) {
+		rt_rule_broken(&fn->bus_rules, PCIE_RULE_PM_STATE, state);
 		pcie_config_set(fn, at, 2,
 				(now & ~PCI_PM_CTRL_STATE_MASK) | was);
-	else if (was == PM_D3HOT && state == 0)
+		return;
+	}
+	if (was == PM_D3HOT && state == 0)
 		pcie_function_reset(fn, PCIE_RESET_POWER, NULL, NULL);
 }
 
@@ -360,9 +363,10 @@ static void clamp_msi_messages(struct pcie_function *fn)
 	uint32_t flags = pcie_config_get(fn, at, 2);
 	uint32_t offered = (flags & PCI_MSI_FLAGS_QMASK) << 3;
 
-	if ((flags & PCI_MSI_FLAGS_QSIZE) > offered)
-		pcie_config_set(fn, at, 2,
-				(flags & ~PCI_MSI_FLAGS_QSIZE) | offered);
+	if ((flags & PCI_MSI_FLAGS_QSIZE) <= offered)
+		return;
+	rt_rule_broken(&fn->bus_rules, PCIE_RULE_MSI_COUNT, flags);
+	pcie_config_set(fn, at, 2, (flags & ~PCI_MSI_FLAGS_QSIZE) | offered);
 }
 
 static void wrote_msi_control(struct pcie_function *fn, uint32_t before,

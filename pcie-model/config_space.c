@@ -20,6 +20,7 @@
 #include "pcie-model/capability.h"
 #include "pcie-model/config_space.h"
 #include "pcie-model/function.h"
+#include "pcie-model/trace.h"
 
 #define MAX_HOOKS 8u
 
@@ -324,6 +325,11 @@ void pcie_config_write(struct pcie_function *fn, uint64_t offset,
 	size_t count = 0;
 
 	size = clip(offset, size);
+	if (size == 0)
+		return;
+	trace_pcie_config_write(
+		(uint32_t)offset, (uint32_t)size,
+		le_load(data, size < 8 ? (unsigned int)size : 8));
 	for (size_t i = 0; count < MAX_HOOKS; i++) {
 		if (!find_hook(fn, i, &touched[count].hook))
 			break;

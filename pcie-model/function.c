@@ -27,6 +27,7 @@
 #include "firmware/rt/scope.h"
 #include "pcie-model/bar.h"
 #include "pcie-model/function.h"
+#include "pcie-model/trace.h"
 
 static const struct {
 	const char *name;
@@ -83,6 +84,7 @@ static void do_reset(struct pcie_function *fn, enum pcie_reset_reason why)
 	pcie_bars_reset(fn);
 	fn->type->reset(fn, why);
 	pcie_interrupt_update(fn);
+	trace_pcie_reset_end(why);
 }
 
 int pcie_function_reset(struct pcie_function *fn, enum pcie_reset_reason why,
@@ -94,6 +96,7 @@ int pcie_function_reset(struct pcie_function *fn, enum pcie_reset_reason why,
 	    reasons[why].strength > reasons[fn->reset_reason].strength)
 		fn->reset_reason = why;
 	fn->wants_reset = true;
+	trace_pcie_reset_begin(why);
 	start_quiescing(fn);
 	return error;
 }
@@ -183,6 +186,9 @@ static struct pcie_function *allocate(const struct pcie_function_type *type,
 	fn->type = type;
 	fn->loop = loop;
 	snprintf(fn->name, sizeof fn->name, "%s", name);
+	fn->bus_rules =
+		(struct rt_rule_book){ fn->name, pcie_rules,
+				       fn->bus_rule_records, PCIE_RULES };
 	for (unsigned int i = 0; i < PCIE_BARS; i++)
 		fn->bar_memory[i].fd = -1;
 	pcie_dma_init(fn);

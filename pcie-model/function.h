@@ -27,6 +27,7 @@
 #include "pcie-model/config_space.h"
 #include "pcie-model/dma.h"
 #include "pcie-model/interrupt.h"
+#include "pcie-model/rules.h"
 
 struct pcie_function;
 struct pcie_reg;
@@ -173,8 +174,10 @@ struct pcie_function {
 	struct pcie_dma dma;
 	struct pcie_interrupts interrupts;
 	struct pcie_transport transport;
-	struct rt_fault_set faults; /* the device may set it in create */
-	struct rt_rule_book rules;  /* likewise */
+	struct rt_fault_set faults;    /* the device may set it in create */
+	struct rt_rule_book rules;     /* likewise */
+	struct rt_rule_book bus_rules; /* of pcie-model/rules.def */
+	struct rt_rule_record bus_rule_records[PCIE_RULES];
 	/* Made from the identity; the model's. */
 	struct pcie_config_layout config_layout;
 	struct pcie_bar_memory bar_memory[PCIE_BARS];

@@ -42,6 +42,7 @@
 #include "pcie-model/capability.h"
 #include "pcie-model/function.h"
 #include "pcie-model/interrupt.h"
+#include "pcie-model/trace.h"
 
 /* ---- eventfds ---- */
 
@@ -157,8 +158,12 @@ static void send_msix(struct pcie_function *fn, unsigned int vector)
 		fd >= 0 && may_send_messages(fn) && !msix_is_masked(fn, vector);
 
 	put_bit(fn->state.interrupts.msix_pending, vector, !can);
-	if (can)
-		signal_event(fd);
+	if (!can) {
+		trace_pcie_irq_latched(PCIE_MSIX, vector);
+		return;
+	}
+	trace_pcie_irq_sent(PCIE_MSIX, vector);
+	signal_event(fd);
 }
 
 static void send_msi(struct pcie_function *fn, unsigned int vector)
@@ -168,9 +173,11 @@ static void send_msi(struct pcie_function *fn, unsigned int vector)
 
 	if (fd < 0 || !may_send_messages(fn) || msi_is_masked(fn, vector)) {
 		*pending |= (uint32_t)BIT(vector);
+		trace_pcie_irq_latched(PCIE_MSI, vector);
 		return;
 	}
 	*pending &= (uint32_t)~BIT(vector);
+	trace_pcie_irq_sent(PCIE_MSI, vector);
 	signal_event(fd);
 }
 
@@ -184,6 +191,7 @@ static void fire_intx(struct pcie_function *fn)
 	    pcie_interrupt_mode(fn) != PCIE_INTX)
 		return;
 	s->intx_masked = 1;
+	trace_pcie_irq_sent(PCIE_INTX, 0);
 	signal_event(fn->interrupts.intx_fd);
 }
 
@@ -247,6 +255,7 @@ static void tell_mode(struct pcie_function *fn)
 	if (mode == fn->interrupts.told_mode)
 		return;
 	fn->interrupts.told_mode = mode;
+	trace_pcie_irq_mode(mode);
 	if (fn->type->interrupt_mode_changed)
 		fn->type->interrupt_mode_changed(fn);
 }
@@ -345,6 +354,8 @@ void pcie_msix_table_write(struct pcie_function *fn, uint64_t offset,
 {
 	const uint8_t *bytes = data;
 
+	if ((size != 4 && size != 8) || offset % size)
+		rt_rule_broken(&fn->bus_rules, PCIE_RULE_MSIX_ACCESS, offset);
 	for (size_t i = 0; i < size; i++)
 		write_table_byte(&fn->state.interrupts, offset + i, bytes[i]);
 	pcie_interrupt_update(fn);
@@ -576,6 +587,7 @@ int pcie_interrupt_set(struct pcie_function *fn, uint32_t flags, uint32_t index,
 	struct irq_set set = { flags, index, start, count, bools, fds };
 	uint32_t room = 0, ignored;
 
+	trace_pcie_irq_set(flags, index, start, count);
 	if (pcie_interrupt_info(fn, index, &room, &ignored) < 0 ||
 	    !set_is_sound(&set, room))
 		return -EINVAL;
