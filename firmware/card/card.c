@@ -154,9 +154,11 @@ static void stop_function(struct rt_task *task)
 static void *run_function(void *opaque)
 {
 	struct card_function *function = opaque;
+	char name[16]; /* as much as the kernel takes */
 	int status;
 
-	pthread_setname_np(pthread_self(), function->config->name);
+	snprintf(name, sizeof name, "%s", function->config->name);
+	pthread_setname_np(pthread_self(), name);
 	rt_trace_set_source(function->config->name);
 	status = make_function(function);
 	if (status) {
@@ -167,10 +169,11 @@ static void *run_function(void *opaque)
 	sem_post(&function->started);
 	if (!status)
 		status = rt_loop_run(function->loop);
+	/* A loop that failed by itself stays, as others may still post. */
 	if (status && !function->error.code)
 		rt_log_error(function->config->name, "the loop failed: %s",
 			     strerror(-status));
-	if (function->loop)
+	else if (function->loop)
 		rt_loop_destroy(&function->loop);
 	sem_post(&function->ended);
 	return NULL;

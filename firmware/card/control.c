@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The control socket: who may connect, who is connected, and which calls are
+ * under way.  A call outlives its client; its answer is then dropped.  The
+ * socket's directory and mode are the access control.  Runs on the main loop;
+ * owns clients and calls.
+ */
+#include "firmware/card/control.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "firmware/card/client.h"
+#include "firmware/rt/clock.h"
+#include "firmware/rt/log.h"
+#include "firmware/rt/scope.h"
+
+#define REST_NS (100 * RT_NS_PER_MS)
+
+static void forget_client(struct card_control *control,
+			  const struct card_client *client)
+{
+	struct card_call *call;
+
+	TAILQ_FOREACH (call, &control->calls, entry)
+		if (call->client == client)
+			call->client = NULL;
+}
+
+void card_control_drop(struct card_client *client)
+{
+	struct card_control *control = client->control;
+
+	forget_client(control, client);
+	TAILQ_REMOVE(&control->clients, client, entry);
+	control->client_count--;
+	card_client_destroy(client);
+}
+
+void card_control_answer(struct card_call *call)
+{
+	struct card_client *client = call->client;
+
+	TAILQ_REMOVE(&call->control->calls, call, entry);
+	if (client) {
+		client->call_count--;
+		card_client_send(client, card_call_reply(call));
+	}
+	card_call_destroy(call);
+	if (client)
+		card_client_advance(client);
+}
+
+int card_control_attach(struct card_control *control, int fd)
+{
+	struct card_client *client;
+	int status;
+
+	if (control->client_count == CARD_CLIENTS) {
+		close(fd);
+		return -EBUSY;
+	}
+	status = card_client_create(control, fd, &client);
+	if (status)
+		return status;
+	TAILQ_INSERT_TAIL(&control->clients, client, entry);
+	control->client_count++;
+	card_client_advance(client);
+	return 0;
+}
+
+static void accept_client(struct rt_watch *watch, uint32_t events)
+{
+	struct card_control *control =
+		rt_container_of(watch, struct card_control, watch);
+	int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC);
+
+	(void)events;
+	if (fd >= 0) {
+		card_control_attach(control, fd);
+		return;
+	}
+	if (errno != EMFILE && errno != ENFILE && errno != ENOMEM &&
+	    errno != ENOBUFS)
+		return;
+	/* The client still waits, so the watch would fire without end. */
+	rt_log_warn("control", "cannot accept a client: %s", strerror(errno));
+	rt_watch_stop(control->loop, &control->watch);
+	rt_timer_start(control->loop, &control->rest,
+		       rt_loop_now_ns(control->loop) + REST_NS);
+}
+
+static void accept_again(struct rt_timer *timer)
+{
+	struct card_control *control =
+		rt_container_of(timer, struct card_control, rest);
+
+	rt_watch_start(control->loop, &control->watch, control->fd, POLLIN);
+}
+
+/* Does somebody listen there? */
+static bool is_alive(const struct sockaddr_un *address)
+{
+	RT_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return fd >= 0 &&
+	       !connect(fd, (const struct sockaddr *)address, sizeof *address);
+}
+
+static int bind_to(int fd, const struct sockaddr_un *address)
+{
+	/* Between bind() and chmod() nobody else could connect anyway: the
+	 * directory is closed to others, and nothing listens yet. */
+	if (bind(fd, (const struct sockaddr *)address, sizeof *address))
+		return -errno;
+	if (chmod(address->sun_path, 0600) || listen(fd, 8))
+		return -errno;
+	return 0;
+}
+
+static int listen_at(const char *path, int *out_fd, struct rt_error *error)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	RT_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int status;
+
+	if (fd < 0)
+		return rt_error_set(error, -errno, "cannot make a socket: %s",
+				    strerror(errno));
+	if (strlen(path) >= sizeof address.sun_path)
+		return rt_error_set(error, -ENAMETOOLONG,
+				    "the path %s is too long for a socket",
+				    path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	if (is_alive(&address)) {
+		rt_error_set(error, -EADDRINUSE,
+			     "another card is running at %s", path);
+		rt_error_hint(error, "stop it, or give this one another "
+				     "--socket-dir");
+		return -EADDRINUSE;
+	}
+	if (unlink(path) && errno != ENOENT)
+		return rt_error_set(error, -errno, "cannot replace %s: %s",
+				    path, strerror(errno));
+	status = bind_to(fd, &address);
+	if (status)
+		return rt_error_set(error, status, "cannot listen at %s: %s",
+				    path, strerror(-status));
+	*out_fd = rt_take_fd(&fd);
+	return 0;
+}
+
+int card_control_create(struct card *card, struct rt_loop *loop,
+			const char *path, struct card_control **out,
+			struct rt_error *error)
+{
+	struct card_control *control = calloc(1, sizeof *control);
+	int status = 0;
+
+	if (!control)
+		return rt_error_set(error, -ENOMEM, "out of memory");
+	control->card = card;
+	control->loop = loop;
+	control->fd = -1;
+	control->watch.ready = accept_client;
+	control->rest.fired = accept_again;
+	TAILQ_INIT(&control->clients);
+	TAILQ_INIT(&control->calls);
+	if (path) {
+		control->path = strdup(path);
+		status = listen_at(path, &control->fd, error);
+	}
+	if (!status && path)
+		status = rt_watch_start(loop, &control->watch, control->fd,
+					POLLIN);
+	if (status) {
+		free(control->path);
+		control->path = NULL;
+		card_control_destroy(&control);
+		return status;
+	}
+	*out = control;
+	return 0;
+}
+
+void card_control_close(struct card_control *control)
+{
+	while (!TAILQ_EMPTY(&control->clients))
+		card_control_drop(TAILQ_FIRST(&control->clients));
+	rt_timer_stop(control->loop, &control->rest);
+	rt_watch_stop(control->loop, &control->watch);
+	if (control->fd >= 0)
+		close(control->fd);
+	control->fd = -1;
+	if (control->path)
+		unlink(control->path);
+}
+
+void card_control_destroy(struct card_control **control)
+{
+	struct card_control *c = *control;
+	struct card_call *call;
+
+	card_control_close(c);
+	while ((call = TAILQ_FIRST(&c->calls))) {
+		TAILQ_REMOVE(&c->calls, call, entry);
+		card_call_destroy(call);
+	}
+	free(c->path);
+	free(c);
+	*control = NULL;
+}
