@@ -66,6 +66,8 @@ static void place(struct pcie_dma_op *op, enum pcie_dma_place where,
 static void finish(struct pcie_dma_op *op, int status)
 {
 	place(op, PCIE_DMA_NOWHERE, false);
+	if (op->is_check)
+		op->fn->dma.is_checking = false;
 	op->done(op, status);
 }
 
@@ -87,8 +89,8 @@ static void message_done(struct pcie_dma_message *message, int status);
 
 static int start_message(struct pcie_dma_op *op, uint64_t iova, uint64_t size)
 {
-	if (size > PCIE_DMA_MESSAGE_BYTES)
-		size = PCIE_DMA_MESSAGE_BYTES;
+	if (size > op->fn->dma.message_bytes)
+		size = op->fn->dma.message_bytes;
 	pcie_dma_tell_sharing(op->fn);
 	op->message = (struct pcie_dma_message){ .is_write = op->is_write,
 						 .iova = iova,
@@ -127,6 +129,8 @@ static const struct pcie_dma_range *current_range(struct pcie_dma_op *op)
 	return &op->ranges[op->range_index];
 }
 
+static int ask_client(struct pcie_dma_op *op);
+
 /* Go on: 0, -EINPROGRESS (it flies), -EAGAIN (it must wait), or an error. */
 static int step(struct pcie_dma_op *op)
 {
@@ -134,6 +138,8 @@ static int step(struct pcie_dma_op *op)
 	struct pcie_dma_piece piece;
 	int error;
 
+	if (op->is_check)
+		return ask_client(op);
 	if (!pcie_bus_master_is_on(op->fn))
 		return -EPERM;
 	while ((range = current_range(op))) {
@@ -194,23 +200,15 @@ void pcie_dma_kick(struct pcie_function *fn)
 	}
 }
 
-static int begin(struct pcie_function *fn, struct pcie_dma_op *op,
-		 const struct pcie_dma_range *ranges, unsigned int count,
-		 void *buffer, bool is_write)
+static int begin(struct pcie_dma_op *op)
 {
-	int error = pcie_dma_check_ranges(ranges, count);
+	int error = pcie_dma_check_ranges(op->ranges, op->range_count);
 
-	if (error)
-		return error;
-	op->fn = fn;
-	op->is_write = is_write;
 	op->place = PCIE_DMA_NOWHERE;
-	op->ranges = ranges;
-	op->range_count = count;
 	op->range_index = 0;
 	op->range_done = 0;
-	op->buffer = buffer;
-	error = step(op);
+	if (!error)
+		error = step(op);
 	if (error != -EAGAIN)
 		return error;
 	place(op, PCIE_DMA_WAITING, false);
@@ -221,15 +219,27 @@ int pcie_dma_readv(struct pcie_function *fn, struct pcie_dma_op *op,
 		   const struct pcie_dma_range *ranges, unsigned int count,
 		   void *buffer)
 {
-	return begin(fn, op, ranges, count, buffer, false);
+	op->fn = fn;
+	op->is_write = false;
+	op->is_check = false;
+	op->ranges = ranges;
+	op->range_count = count;
+	op->buffer = buffer;
+	return begin(op);
 }
 
 int pcie_dma_writev(struct pcie_function *fn, struct pcie_dma_op *op,
 		    const struct pcie_dma_range *ranges, unsigned int count,
 		    const void *buffer)
 {
+	op->fn = fn;
+	op->is_write = true;
+	op->is_check = false;
+	op->ranges = ranges;
+	op->range_count = count;
 	/* Only read from: is_write says so wherever it is used. */
-	return begin(fn, op, ranges, count, (void *)(uintptr_t)buffer, true);
+	op->buffer = (void *)(uintptr_t)buffer;
+	return begin(op);
 }
 
 int pcie_dma_read(struct pcie_function *fn, struct pcie_dma_op *op,
@@ -301,23 +311,36 @@ static bool is_plausible(const struct pcie_dma *dma, const uint8_t *now,
 
 static void check_done(struct pcie_dma_message *message, int status);
 
-static int ask_client(struct pcie_dma_op *op, const uint8_t *bytes)
+/* As step().  0: there is nothing to compare. */
+static int ask_client(struct pcie_dma_op *op)
 {
 	struct pcie_dma *dma = &op->fn->dma;
+	struct pcie_dma_file *file = NULL;
+	const uint8_t *bytes = find_direct(op->fn, &op->single, &file);
+	int error;
 
+	if (!bytes || !pcie_bus_master_is_on(op->fn))
+		return 0;
 	memcpy(dma->check_before, bytes, op->single.size);
 	op->message =
 		(struct pcie_dma_message){ .iova = op->single.iova,
 					   .data = dma->check_answer,
 					   .size = (uint32_t)op->single.size,
 					   .done = check_done };
-	return send_message(op);
+	error = send_message(op);
+	if (!error)
+		return -EINPROGRESS;
+	return error == -EAGAIN ? -EAGAIN : 0;
 }
 
-static void end_check(struct pcie_dma_op *op, int status)
+static int tell_private(struct pcie_function *fn, struct pcie_dma_file *file)
 {
-	op->fn->dma.is_checking = false;
-	finish(op, status);
+	pcie_dma_file_make_private(fn, file);
+	rt_log_warn(fn->name, "guest memory is not shared with the card: its "
+			      "pages are private to the hypervisor, so every "
+			      "access is a slow message.  Give the memory "
+			      "backend share=on");
+	return -ESTALE;
 }
 
 static void check_done(struct pcie_dma_message *message, int status)
@@ -329,43 +352,34 @@ static void check_done(struct pcie_dma_message *message, int status)
 	const uint8_t *now = find_direct(fn, &op->single, &file);
 
 	place(op, PCIE_DMA_NOWHERE, false);
-	if (status || !now || is_plausible(&fn->dma, now, op->single.size)) {
-		end_check(op, 0);
-		return;
-	}
-	if (--fn->dma.checks_left) {
-		if (ask_client(op, now))
-			end_check(op, 0);
-		return;
-	}
-	pcie_dma_file_make_private(fn, file);
-	rt_log_warn(fn->name, "guest memory is not shared with the card: its "
-			      "pages are private to the hypervisor, so every "
-			      "access is a slow message.  Give the memory "
-			      "backend share=on");
-	end_check(op, -ESTALE);
+	if (status || !now || is_plausible(&fn->dma, now, op->single.size))
+		finish(op, 0);
+	else if (--fn->dma.checks_left)
+		go_on(op, true);
+	else
+		finish(op, tell_private(fn, file));
+	pcie_dma_kick(fn);
 }
 
 int pcie_dma_check_shared(struct pcie_function *fn, struct pcie_dma_op *op,
 			  uint64_t iova, size_t size)
 {
 	struct pcie_dma *dma = &fn->dma;
-	struct pcie_dma_file *file = NULL;
-	const uint8_t *bytes;
+	int error;
 
 	if (!dma->can_check || dma->is_checking || !size ||
-	    size > PCIE_DMA_CHECK_BYTES || !pcie_bus_master_is_on(fn))
+	    size > PCIE_DMA_CHECK_BYTES || size > dma->message_bytes)
 		return 0;
 	op->fn = fn;
 	op->is_write = false;
-	op->place = PCIE_DMA_NOWHERE;
+	op->is_check = true;
 	op->single = (struct pcie_dma_range){ iova, size };
-	bytes = find_direct(fn, &op->single, &file);
-	if (!bytes || ask_client(op, bytes))
-		return 0;
-	dma->is_checking = true;
+	op->ranges = &op->single;
+	op->range_count = 1;
 	dma->checks_left = CHECK_TRIES;
-	return -EINPROGRESS;
+	error = begin(op);
+	dma->is_checking = error == -EINPROGRESS;
+	return dma->is_checking ? -EINPROGRESS : 0;
 }
 
 static void cancel_flying(struct pcie_dma_op *op)
@@ -403,6 +417,7 @@ void pcie_dma_init(struct pcie_function *fn)
 	TAILQ_INIT(&dma->spans);
 	TAILQ_INIT(&dma->waiting);
 	TAILQ_INIT(&dma->flying);
+	dma->message_bytes = PCIE_DMA_MESSAGE_BYTES;
 }
 
 void pcie_dma_deinit(struct pcie_function *fn)

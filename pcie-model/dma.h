@@ -61,7 +61,7 @@ struct pcie_dma_op {
 	void (*done)(struct pcie_dma_op *op, int status);
 	/* private from here */
 	struct pcie_function *fn;
-	bool is_write;
+	bool is_write, is_check;
 	enum pcie_dma_place place;
 	const struct pcie_dma_range *ranges;
 	struct pcie_dma_range single; /* ranges, where there is one */
@@ -160,6 +160,9 @@ struct pcie_dma {
 	uint8_t check_before[PCIE_DMA_CHECK_BYTES];
 	uint8_t check_answer[PCIE_DMA_CHECK_BYTES];
 	bool can_check; /* the client is known to answer DMA_READ */
+	/* The largest message: the client's wish, PCIE_DMA_MESSAGE_BYTES at
+	 * most. */
+	uint32_t message_bytes;
 	bool told_not_shared;
 	bool told_not_memory;
 };

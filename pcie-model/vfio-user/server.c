@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The vfio-user server of one function: who is served.  On the function's loop
+ * thread; owns the sockets, the buffers and the socket file.
+ *
+ *            accept, attach                    hang up
+ *   IDLE ─────────────────────► ATTACHED ────────────────► LEAVING
+ *    ▲                                                        │
+ *    └──── the function is quiet; windows, eventfds dropped ──┘
+ *
+ * A client is hung up on from one place only, the task: whoever finds a reason
+ * (perhaps deep inside the device) notes it with pcie_server_break().
+ *
+ * While the last client's function is not quiet the next one waits in the
+ * backlog: a VMM that starts again at once must not be refused.
+ */
+#include "pcie-model/vfio-user/server.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "firmware/rt/error.h"
+#include "firmware/rt/log.h"
+#include "firmware/rt/scope.h"
+#include "pcie-model/function.h"
+#include "pcie-model/vfio-user/server_private.h"
+
+/* Between two tries of a reset that found too many others waiting. */
+#define RETRY_NS (10 * UINT64_C(1000000))
+
+void pcie_server_break(struct pcie_server *server, const char *why)
+{
+	if (server->state != PCIE_SERVER_ATTACHED || server->broken)
+		return;
+	server->broken = why;
+	pcie_server_wake(server);
+}
+
+void pcie_server_wake(struct pcie_server *server)
+{
+	rt_loop_post(server->fn->loop, &server->task);
+}
+
+static void watch_listener(struct pcie_server *server)
+{
+	if (server->listen_fd >= 0 && !server->listen_watch.token &&
+	    rt_watch_start(server->fn->loop, &server->listen_watch,
+			   server->listen_fd, POLLIN))
+		rt_log_error(server->fn->name, "cannot wait for clients");
+}
+
+static void ignore_listener(struct pcie_server *server)
+{
+	if (server->listen_watch.token)
+		rt_watch_stop(server->fn->loop, &server->listen_watch);
+}
+
+/* ---- the end of a client ---- */
+
+static void stop_serving(struct pcie_server *server)
+{
+	struct rt_loop *loop = server->fn->loop;
+
+	if (server->is_reading)
+		rt_watch_stop(loop, &server->in_watch);
+	if (server->output.is_watched)
+		rt_watch_stop(loop, &server->out_watch);
+	server->is_reading = false;
+	server->output.is_watched = false;
+	rt_timer_stop(loop, &server->deferred.timer);
+	server->deferred.is_active = false;
+	/* The loop's poll keeps the file open for a moment longer. */
+	shutdown(server->fd, SHUT_RDWR);
+	close(server->fd);
+	server->fd = -1;
+	vfio_user_close_fds(&server->input.fds);
+	server->input.start = 0;
+	server->input.end = 0;
+	server->input.progress = 0;
+	server->output.start = 0;
+	server->output.end = 0;
+	server->output.message_left = 0;
+	server->output.fd = -1;
+}
+
+static void left(struct pcie_function *fn, void *opaque)
+{
+	struct pcie_server *server = opaque;
+
+	pcie_dma_unmap_all(fn);
+	pcie_interrupt_drop(fn);
+	fn->transport = (struct pcie_transport){ 0 };
+	server->state = PCIE_SERVER_IDLE;
+	if (server->is_destroying)
+		pcie_server_wake(server);
+	else
+		watch_listener(server);
+}
+
+static void settle(struct pcie_server *server)
+{
+	struct rt_loop *loop = server->fn->loop;
+
+	if (pcie_function_reset(server->fn, PCIE_RESET_DETACH, left, server))
+		rt_timer_start(loop, &server->retry,
+			       rt_loop_now_ns(loop) + RETRY_NS);
+}
+
+static void retry_settle(struct rt_timer *timer)
+{
+	settle(rt_container_of(timer, struct pcie_server, retry));
+}
+
+static void leave(struct pcie_server *server, const char *why)
+{
+	server->state = PCIE_SERVER_LEAVING;
+	server->broken = NULL;
+	server->is_versioned = false;
+	ignore_listener(server);
+	stop_serving(server);
+	pcie_dma_cancel_all(server->fn);
+	pcie_server_dma_reset(server);
+	rt_log_info(server->fn->name, "client gone: %s", why);
+	settle(server);
+}
+
+/* ---- the beginning of one ---- */
+
+int pcie_server_attach(struct pcie_server *server, int fd)
+{
+	if (server->state != PCIE_SERVER_IDLE || server->is_destroying) {
+		close(fd);
+		return -EBUSY;
+	}
+	server->fd = fd;
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC) ||
+	    rt_watch_start(server->fn->loop, &server->in_watch, fd, POLLIN)) {
+		close(fd);
+		server->fd = -1;
+		return -ENOMEM;
+	}
+	server->is_reading = true;
+	server->state = PCIE_SERVER_ATTACHED;
+	server->fn->transport = (struct pcie_transport){
+		.opaque = server,
+		.dma_start = pcie_server_dma_start,
+		.dma_cancel = pcie_server_dma_cancel,
+	};
+	rt_counter_add(&server->stats.clients, 1);
+	rt_log_info(server->fn->name, "client attached (process %d)",
+		    (int)vfio_user_peer(fd));
+	return 0;
+}
+
+/* Without a free descriptor we could neither accept nor refuse. */
+static int accept_with_spare(struct pcie_server *server)
+{
+	int fd;
+
+	close(server->spare_fd);
+	fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	rt_log_error(server->fn->name,
+		     "a client was refused: out of file descriptors");
+	return -1;
+}
+
+static int accept_client(struct pcie_server *server)
+{
+	int fd = accept4(server->listen_fd, NULL, NULL,
+			 SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+		return accept_with_spare(server);
+	return fd;
+}
+
+static void client_waits(struct rt_watch *watch, uint32_t events)
+{
+	struct pcie_server *server =
+		rt_container_of(watch, struct pcie_server, listen_watch);
+	bool is_busy = server->state != PCIE_SERVER_IDLE;
+	int fd;
+
+	(void)events;
+	/* Its successor may be seen before its own end. */
+	if (is_busy && vfio_user_has_hung_up(server->fd)) {
+		pcie_server_break(server, "it hung up");
+		ignore_listener(server);
+		return;
+	}
+	fd = accept_client(server);
+	if (fd < 0)
+		return;
+	if (is_busy) {
+		rt_log_warn(server->fn->name,
+			    "a second client (process %d) was refused",
+			    (int)vfio_user_peer(fd));
+		close(fd);
+	} else {
+		pcie_server_attach(server, fd);
+	}
+}
+
+/* ---- the server ---- */
+
+static void free_server(struct pcie_server *server)
+{
+	if (server->listen_fd >= 0)
+		close(server->listen_fd);
+	if (server->spare_fd >= 0)
+		close(server->spare_fd);
+	free(server->path);
+	free(server->input.bytes);
+	free(server->output.bytes);
+	free(server);
+}
+
+static void end_server(struct pcie_server *server)
+{
+	void (*done)(void *opaque) = server->destroyed;
+	void *opaque = server->destroyed_opaque;
+
+	free_server(server);
+	if (done)
+		done(opaque);
+}
+
+static void go_on(struct rt_task *task)
+{
+	struct pcie_server *server =
+		rt_container_of(task, struct pcie_server, task);
+
+	if (server->state == PCIE_SERVER_ATTACHED && server->broken)
+		leave(server, server->broken);
+	else if (server->state == PCIE_SERVER_ATTACHED)
+		pcie_server_turn(server);
+	else if (server->state == PCIE_SERVER_IDLE && server->is_destroying)
+		end_server(server);
+}
+
+static struct pcie_server *new_server(struct pcie_function *fn,
+				      const char *path)
+{
+	struct pcie_server *server = calloc(1, sizeof *server);
+
+	if (!server)
+		return NULL;
+	server->fn = fn;
+	server->fd = -1;
+	server->listen_fd = -1;
+	server->output.fd = -1;
+	server->listen_watch.ready = client_waits;
+	server->in_watch.ready = pcie_server_input_ready;
+	server->out_watch.ready = pcie_server_output_ready;
+	server->task.run = go_on;
+	server->retry.fired = retry_settle;
+	server->deferred.timer.fired = pcie_server_answer_late;
+	server->channel.timer.fired = pcie_server_dma_timeout;
+	server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	server->path = path ? strdup(path) : NULL;
+	server->input.bytes = malloc(PCIE_SERVER_MESSAGE_BYTES);
+	server->output.bytes = malloc(PCIE_SERVER_OUTPUT_BYTES);
+	if (server->spare_fd >= 0 && (server->path || !path) &&
+	    server->input.bytes && server->output.bytes)
+		return server;
+	free_server(server);
+	return NULL;
+}
+
+static int start_listening(struct pcie_server *server, struct rt_error *error)
+{
+	struct stat st;
+	int failed;
+
+	failed = vfio_user_listen(server->path, &server->listen_fd, error);
+	if (failed)
+		return failed;
+	if (!stat(server->path, &st))
+		server->path_inode = st.st_ino;
+	watch_listener(server);
+	return 0;
+}
+
+int pcie_server_create(struct pcie_function *fn, const char *path,
+		       struct pcie_server **out, struct rt_error *error)
+{
+	struct pcie_server *server = new_server(fn, path);
+	int failed = 0;
+
+	if (!server)
+		return rt_error_set(error, -ENOMEM, "%s: out of memory",
+				    fn->name);
+	if (path)
+		failed = start_listening(server, error);
+	if (failed)
+		free_server(server);
+	else
+		*out = server;
+	return failed;
+}
+
+/* Only what we put there: another server may have replaced it. */
+static void remove_socket_file(const struct pcie_server *server)
+{
+	struct stat st;
+
+	if (server->path && !stat(server->path, &st) &&
+	    st.st_ino == server->path_inode)
+		unlink(server->path);
+}
+
+void pcie_server_destroy(struct pcie_server **out, void (*done)(void *opaque),
+			 void *opaque)
+{
+	struct pcie_server *server = *out;
+
+	*out = NULL;
+	server->is_destroying = true;
+	server->destroyed = done;
+	server->destroyed_opaque = opaque;
+	remove_socket_file(server);
+	ignore_listener(server);
+	if (server->state == PCIE_SERVER_ATTACHED) {
+		leave(server, "the server ends");
+	} else if (server->state == PCIE_SERVER_IDLE) {
+		/* The device may be at work without a client. */
+		server->state = PCIE_SERVER_LEAVING;
+		settle(server);
+	}
+}
+
+bool pcie_server_has_client(const struct pcie_server *server)
+{
+	return server->state == PCIE_SERVER_ATTACHED;
+}
+
+const struct pcie_server_stats *
+pcie_server_stats(const struct pcie_server *server)
+{
+	return &server->stats;
+}
