@@ -56,17 +56,46 @@ step()
 # fingerprint FILE...: twelve digits that change when a recipe changes.
 fingerprint() { cat "$@" | sha256sum | cut -c 1-12; }
 
-# made NAME HASH: is $cache/NAME the product of that recipe?
-made() { [ "$(readlink "$cache/$1" 2>/dev/null)" = "$1-$2" ] && [ -e "$cache/$1/" ]; }
+# made NAME HASH: is there already what that recipe makes?
+made()
+{
+	[ -d "$cache/$1-$2" ] || return 1
+	point "$1" "$1-$2"
+}
 
-# publish NAME HASH DIR: put a finished product in place, all at once.
+# begin NAME: $work, a folder to make NAME in; it goes when the script ends.
+begin()
+{
+	mkdir -p "$cache"
+	for left in "$cache/$1".??????; do discard "$left"; done
+	work=$(mktemp -d "$cache/$1.XXXXXX")
+	chmod 755 "$work"
+	trap 'discard "$work"' EXIT
+}
+
+discard()
+{
+	umount -q "$1/tree/proc" "$1/tree/sys" 2>/dev/null || true
+	rm -rf --one-file-system "$1"
+}
+
+# publish NAME HASH DIR: put a finished product in place, all at once, and
+# forget the ones that no recipe has asked for of late.
 publish()
 {
-	rm -rf "${cache:?}/$1-$2"
 	mv "$3" "$cache/$1-$2"
-	ln -sfn "$1-$2" "$cache/$1.new"
+	point "$1" "$1-$2"
+	find "$cache" -maxdepth 1 -name "$1-*" ! -name "$1-$2" -mtime +7 \
+		-exec rm -rf {} +
+}
+
+# point NAME TARGET: the link that the tools follow.
+point()
+{
+	touch "$cache/$2"
+	[ "$(readlink "$cache/$1")" = "$2" ] && return
+	ln -sfn "$2" "$cache/$1.new"
 	mv -T "$cache/$1.new" "$cache/$1"
-	find "$cache" -maxdepth 1 -name "$1-*" ! -name "$1-$2" -exec rm -rf {} +
 }
 
 # The archive this machine already uses, or else debootstrap's own default.

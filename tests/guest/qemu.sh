@@ -67,10 +67,7 @@ write_wrapper()
 hash=$(fingerprint "$0")
 made qemu "$hash" && exit 0
 
-mkdir -p "$cache"
-work=$(mktemp -d "$cache/qemu.XXXXXX")
-trap 'rm -rf "$work"' EXIT
+begin qemu
 step "fetching QEMU 11.1 from Debian forky" unpack_forky "$work"
 step "checking that it runs here" write_wrapper "$work"
-chmod 755 "$work"
 publish qemu "$hash" "$work"

@@ -38,6 +38,5 @@ install_packages
 mkdir -p "$cache"
 exec 9>"$cache/lock"
 flock -n 9 || { say "another set-up is at work; waiting for it"; flock 9; }
-rm -rf "$cache"/{qemu,volume}.?????? # left by one that was interrupted
 "$here/qemu.sh"
 make_volume

@@ -24,6 +24,8 @@ bootstrap()
 {
 	local tree=$1
 
+	eval "$(apt-config shell http_proxy Acquire::http::Proxy)"
+	[ -z "${http_proxy:-}" ] || export http_proxy
 	debootstrap --variant=minbase --include=ca-certificates bookworm \
 		"$tree" "$(debian_mirror)"
 	cat >"$tree/etc/apt/sources.list" <<-EOF
@@ -47,9 +49,8 @@ install_packages()
 	local tree=$1
 
 	cp -L /etc/resolv.conf "$tree/etc/resolv.conf"
-	for conf in /etc/apt/apt.conf /etc/apt/apt.conf.d/*proxy*; do
-		[ -f "$conf" ] && cp "$conf" "$tree/etc/apt/apt.conf.d/99host"
-	done
+	# The way to the archive is this machine's: proxies and the like.
+	apt-config dump | grep '^Acquire::' >"$tree/etc/apt/apt.conf.d/99host"
 	inside "$tree" apt-get update
 	# shellcheck disable=SC2086 # a list of words
 	inside "$tree" apt-get install -y --no-install-recommends $packages
@@ -157,9 +158,7 @@ made volume "$hash" && exit 0
 
 [ "$(id -u)" = 0 ] || die "$0: making the guest's root file system needs root"
 export PATH=$PATH:/usr/sbin:/sbin
-mkdir -p "$cache"
-work=$(mktemp -d "$cache/volume.XXXXXX")
-trap 'umount -q "$work/tree/proc" 2>/dev/null; rm -rf "$work"' EXIT
+begin volume
 mkdir "$work/volume"
 step "guest: Debian 12 base system" bootstrap "$work/tree"
 step "guest: packages and kernels 6.1, 6.12, 7.2" install_packages "$work/tree"
