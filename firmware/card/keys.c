@@ -314,31 +314,6 @@ static bool read_value(const struct rt_option *option,
 	return kinds[option->kind].read(&reading);
 }
 
-static bool read_section(const struct card_node *mapping,
-			 const struct card_section *section, const char *folder,
-			 struct card_report *report)
-{
-	const struct rt_option *option = section->options;
-	const struct card_node *node;
-	bool is_good = true;
-
-	for (; option && option->name; option++) {
-		node = card_node_find(mapping, option->name);
-		if (node) {
-			is_good &= read_value(option, node, section->values,
-					      folder, report);
-			continue;
-		}
-		take_fallback(option, section->values);
-		if (!option->is_required)
-			continue;
-		card_complain(report, mapping, CARD_AT_KEY,
-			      "the key '%s' is missing here", option->name);
-		is_good = false;
-	}
-	return is_good;
-}
-
 #define MOST_KEYS 64 /* that are offered as suggestions */
 
 static size_t list_keys(const struct card_section *sections, size_t count,
@@ -355,17 +330,20 @@ static size_t list_keys(const struct card_section *sections, size_t count,
 	return found;
 }
 
-static bool is_known(const char *key, const struct card_section *sections,
-		     size_t count)
+static const struct rt_option *find_option(const char *key,
+					   const struct card_section *sections,
+					   size_t count, void **out_values)
 {
 	const struct rt_option *option;
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		*out_values = sections[i].values;
 		for (option = sections[i].options; option && option->name;
 		     option++)
 			if (!strcmp(option->name, key))
-				return true;
-	return false;
+				return option;
+	}
+	return NULL;
 }
 
 static void complain_unknown(const struct card_node *node,
@@ -385,35 +363,73 @@ static void complain_unknown(const struct card_node *node,
 			      node->key);
 }
 
-bool card_keys_check(const struct card_node *mapping,
+/* NULL: there is nothing to read there, and it was complained about. */
+static const struct rt_option *
+check_key(const struct card_node *node, const struct card_section *sections,
+	  size_t count, struct card_report *report, void **out_values)
+{
+	const struct card_node *same = card_node_find(node->parent, node->key);
+	const struct rt_option *option =
+		find_option(node->key, sections, count, out_values);
+
+	if (!option)
+		complain_unknown(node, sections, count, report);
+	else if (same != node && report->source)
+		card_complain(
+			report, node, CARD_AT_KEY,
+			"the key '%s' is already on line %zu", node->key,
+			card_source_line(report->source, same->key_span.start));
+	return same == node ? option : NULL;
+}
+
+void card_keys_check(const struct card_node *mapping,
 		     const struct card_section *sections, size_t count,
 		     struct card_report *report)
 {
-	const struct card_node *node, *same;
-	unsigned int before = report->count;
+	const struct card_node *node;
+	void *values;
 
-	for (node = mapping->first; node; node = node->next) {
-		same = card_node_find(mapping, node->key);
-		if (!is_known(node->key, sections, count))
-			complain_unknown(node, sections, count, report);
-		else if (same != node && report->source)
-			card_complain(report, node, CARD_AT_KEY,
-				      "the key '%s' is already on line %zu",
-				      node->key,
-				      card_source_line(report->source,
-						       same->key_span.start));
+	for (node = mapping->first; node; node = node->next)
+		check_key(node, sections, count, report, &values);
+}
+
+static bool take_fallbacks(const struct card_node *mapping,
+			   const struct card_section *section,
+			   struct card_report *report)
+{
+	const struct rt_option *option = section->options;
+	bool is_good = true;
+
+	for (; option && option->name; option++) {
+		if (card_node_find(mapping, option->name))
+			continue;
+		take_fallback(option, section->values);
+		if (!option->is_required)
+			continue;
+		card_complain(report, mapping, CARD_AT_KEY,
+			      "the key '%s' is missing here", option->name);
+		is_good = false;
 	}
-	return report->count == before;
+	return is_good;
 }
 
 bool card_keys_read(const struct card_node *mapping,
 		    const struct card_section *sections, size_t count,
 		    const char *folder, struct card_report *report)
 {
-	bool is_good = card_keys_check(mapping, sections, count, report);
+	const struct rt_option *option;
+	const struct card_node *node;
+	bool is_good = true;
+	void *values;
 
+	/* In the order of the text, so that complaints are too. */
+	for (node = mapping->first; node; node = node->next) {
+		option = check_key(node, sections, count, report, &values);
+		is_good &= option &&
+			   read_value(option, node, values, folder, report);
+	}
 	for (size_t i = 0; i < count; i++)
-		is_good &= read_section(mapping, &sections[i], folder, report);
+		is_good &= take_fallbacks(mapping, &sections[i], report);
 	return is_good;
 }
 

@@ -31,7 +31,7 @@ bool card_keys_read(const struct card_node *mapping,
 		    const char *folder, struct card_report *report);
 
 /* Complain about unknown and repeated keys only. */
-bool card_keys_check(const struct card_node *mapping,
+void card_keys_check(const struct card_node *mapping,
 		     const struct card_section *sections, size_t count,
 		     struct card_report *report);
 
