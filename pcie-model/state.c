@@ -26,9 +26,10 @@ struct state_header {
 	char type[32];
 	le64 pcie_bytes;
 	le64 device_bytes;
+	le32 bar_bytes[PCIE_BARS];
 };
 
-static_assert(sizeof(struct state_header) == 64, "state header");
+static_assert(sizeof(struct state_header) == 88, "state header");
 static_assert(sizeof(struct pcie_config_space) == PCIE_CONFIG_BYTES,
 	      "configuration space is bytes");
 
@@ -42,6 +43,8 @@ static struct state_header expected_header(const struct pcie_function *fn)
 		.device_bytes = le64_put(fn->type->state_size),
 	};
 
+	for (unsigned int i = 0; i < PCIE_BARS; i++)
+		h.bar_bytes[i] = le32_put(fn->identity.bars[i].size);
 	strncpy(h.type, fn->type->name, sizeof h.type - 1);
 	return h;
 }
