@@ -8,12 +8,6 @@ cache=${NITRO_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/nitro-card}
 
 say() { printf '%s\n' "-- $*"; }
 
-die()
-{
-	printf '%s\n' "$*" >&2
-	exit 1
-}
-
 as_root()
 {
 	if [ "$(id -u)" = 0 ]; then "$@"; else sudo -- "$@"; fi

@@ -22,16 +22,6 @@ install_packages()
 		apt-get install -y --no-install-recommends $missing
 }
 
-make_volume()
-{
-	if [ "$(id -u)" = 0 ]; then
-		"$here/volume.sh"
-	else
-		sudo -- env NITRO_CACHE="$cache" "$here/volume.sh"
-		sudo -- chown -hR "$(id -u):$(id -g)" "$cache"
-	fi
-}
-
 install_packages
 [ "${1:-}" = --no-guest ] && exit 0
 
@@ -39,4 +29,4 @@ mkdir -p "$cache"
 exec 9>"$cache/lock"
 flock -n 9 || { say "another set-up is at work; waiting for it"; flock 9; }
 "$here/qemu.sh"
-make_volume
+"$here/volume.sh"

@@ -156,7 +156,10 @@ hash=$(fingerprint "$0" "$here"/{qemu.sh,grub.cfg,grub_bios.py} \
 	$(find "$here/overlay" -type f | sort))
 made volume "$hash" && exit 0
 
-[ "$(id -u)" = 0 ] || die "$0: making the guest's root file system needs root"
+if [ "$(id -u)" != 0 ]; then
+	say "making the guest's root file system needs root"
+	exec sudo -- env NITRO_CACHE="$cache" "$0"
+fi
 export PATH=$PATH:/usr/sbin:/sbin
 begin volume
 mkdir "$work/volume"
@@ -166,3 +169,4 @@ step "guest: settings" settle "$work/tree"
 step "guest: GRUB for BIOS and EFI" write_grub "$work/tree" "$work/volume"
 step "guest: disk image" write_disk "$work/tree" "$work/volume"
 publish volume "$hash" "$work/volume"
+[ -z "${SUDO_UID:-}" ] || chown -hR "$SUDO_UID:$SUDO_GID" "$cache"
