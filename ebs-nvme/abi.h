@@ -315,9 +315,9 @@ static_assert(offsetof(struct nvme_id_ns, lbaf) == 128, "5.15.2.1");
 static_assert(offsetof(struct nvme_id_ns, device_name) == 384, "vendor");
 static_assert(offsetof(struct nvme_id_ns, torn_write_unit_0s) == 640, "vendor");
 
-#define NVME_NSFEAT_ATOMICS     BITS(1, 1) /* NSABP */
-#define NVME_NSFEAT_OPTPERF     BITS(4, 4)
-#define NVME_NSATTR_WRITE_FENCE BITS(0, 0) /* write protected */
+#define NVME_NSFEAT_ATOMICS         BITS(1, 1) /* NSABP */
+#define NVME_NSFEAT_OPTPERF         BITS(4, 4)
+#define NVME_NSATTR_WRITE_PROTECTED BITS(0, 0)
 
 struct nvme_ns_descriptor { /* 5.15.2.4; then length bytes */
 	uint8_t type, length;

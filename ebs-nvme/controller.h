@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Inside the volume function: the controller, its commands in flight, and what
+ * the files of this room offer each other.  Everything here runs on the
+ * function's loop thread.
+ *
+ *   doorbell → take_turn → fetch → admin or io → … → complete → post → free
+ *
+ * A command that has to wait goes on in a callback.  Before each further step
+ * it asks ebs_request_goes_on(): by then it may have been aborted, its queue
+ * deleted, the controller disabled, or the function paused.
+ */
+#ifndef EBS_NVME_CONTROLLER_H
+#define EBS_NVME_CONTROLLER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/uio.h>
+
+#include "ebs-nvme/abi.h"
+#include "ebs-nvme/ebs.h"
+#include "ebs-nvme/profile.h"
+#include "ebs-nvme/prp.h"
+#include "ebs-nvme/state.h"
+#include "ebs-nvme/volume.h"
+#include "firmware/rt/fault.h"
+#include "firmware/rt/loop.h"
+#include "firmware/rt/rule.h"
+#include "pcie-model/dma.h"
+#include "pcie-model/function.h"
+#include "pcie-model/regs.h"
+
+#define EBS_ADMIN_RESERVE  16u /* requests that I/O queues leave over */
+#define EBS_ADMIN_BUFFERS  4u
+#define EBS_BOUNCE_BUFFERS 16u
+#define EBS_TURN_COMMANDS  64u /* fetched before others get the thread */
+#define EBS_BURST_COMMANDS 8u  /* fetched before the next queue's turn */
+#define EBS_TEMPERATURE_K  303u
+
+struct ebs_controller;
+struct ebs_request;
+
+enum ebs_rule {
+#define RULE(name, clause, sentence) EBS_RULE_##name,
+#include "ebs-nvme/rules.def"
+#undef RULE
+	EBS_RULES,
+};
+
+enum ebs_fault {
+#define FAULT(room, name, sentence, value) room##_fault_##name,
+#include "ebs-nvme/fault.def"
+#undef FAULT
+	EBS_FAULTS,
+};
+
+typedef void ebs_step(struct ebs_request *r);
+typedef void ebs_data_done(struct ebs_request *r, nvme_status status);
+
+enum ebs_stage {
+	EBS_STAGE_FREE,
+	EBS_STAGE_BUSY,    /* memory or storage will call back */
+	EBS_STAGE_HELD,    /* a fault's timer will, or nobody */
+	EBS_STAGE_WAITING, /* for a buffer */
+	EBS_STAGE_PARKED,  /* for another command to end */
+};
+
+/* A command in flight. */
+struct ebs_request {
+	struct ebs_controller *c;
+	enum ebs_stage stage;
+	uint16_t sqid, cqid;
+	struct nvme_cmd cmd; /* our copy: what is checked is what is used */
+	bool has_credit;     /* an entry of its CQ is kept free for it */
+	bool is_aborted;
+	nvme_status status;
+	uint32_t dw0;
+	uint16_t error_location; /* of the field at fault, 5.14.1.1 */
+	uint64_t lba;            /* for the error log */
+	uint64_t started_ns;
+	uint32_t fetch_slot;
+	enum ebs_unfinished_kind resumed_as;
+	ebs_step *step; /* after a hold or a buffer */
+	struct ebs_request *aborter;
+	struct rt_timer timer;
+
+	/* Data. */
+	uint64_t bytes;
+	bool is_to_guest;
+	bool is_held; /* span */
+	uint8_t *buffer;
+	struct ebs_buffer_pool *pool;
+	uint8_t *data; /* in buffer */
+	ebs_data_done *data_done;
+	struct pcie_dma_op op;
+	struct ebs_prp prp;
+	struct pcie_dma_span span;
+	struct iovec iov[EBS_PRP_MAX_PAGES];
+	struct ebs_volume_io io;
+	unsigned int range_index; /* Dataset Management */
+
+	struct nvme_cqe cqe;
+	uint32_t cqe_slot;
+	TAILQ_ENTRY(ebs_request) entry;  /* free or active */
+	TAILQ_ENTRY(ebs_request) waiter; /* for a buffer */
+};
+TAILQ_HEAD(ebs_request_list, ebs_request);
+
+/* Buffers of one size, all taken from the system at the first need. */
+struct ebs_buffer_pool {
+	uint8_t *memory;
+	size_t size;
+	unsigned int count, free_count;
+	uint8_t *free[EBS_BOUNCE_BUFFERS];
+	struct ebs_request_list waiting;
+};
+
+struct ebs_sq {
+	uint32_t fetch; /* next slot to fetch; state's head follows it */
+	unsigned int in_flight;
+	struct ebs_request *deleter; /* waits for in_flight to be 0 */
+};
+
+struct ebs_cq {
+	unsigned int reserved; /* entries promised to commands in flight */
+};
+
+/* Interrupt coalescing of one vector. */
+struct ebs_vector {
+	struct ebs_controller *c;
+	unsigned int held; /* entries posted without a message */
+	struct rt_timer timer;
+};
+
+struct ebs_controller {
+	struct pcie_function *fn;
+	struct ebs_state *state; /* fn->device_state */
+	const struct ebs_profile *profile;
+	struct ebs_volume *volume;
+	struct ebs_identity identity;
+	uint16_t pairs;   /* I/O queue pairs granted */
+	uint32_t entries; /* of an I/O queue, at most */
+	uint64_t created_ns;
+	struct ebs_counters counters;
+
+	struct ebs_request *requests;
+	unsigned int request_count, free_count, active_count, io_count;
+	struct ebs_request_list free, active;
+	struct ebs_buffer_pool admin_buffers, bounce_buffers;
+
+	struct ebs_sq sq[EBS_QUEUES];
+	struct ebs_cq cq[EBS_QUEUES];
+	unsigned int aborts; /* Abort commands that wait */
+	struct rt_task turn;
+	unsigned int turn_queue; /* whose turn is next */
+	struct ebs_vector vectors[EBS_MAX_VECTORS];
+
+	bool is_quiescing; /* the model waits for us to be quiet */
+	bool is_flushing;  /* flush is under way, for a shutdown */
+	struct ebs_volume_io flush;
+
+	struct rt_fault_slot fault_slots[EBS_FAULTS];
+	struct rt_rule_record rule_records[EBS_RULES];
+};
+
+static inline struct ebs_controller *
+ebs_controller_of(const struct pcie_function *fn)
+{
+	return fn->device;
+}
+
+/* controller.c: registers and what becomes of the controller as a whole. */
+enum {
+#define REG(name, ...) EBS_REGISTER_##name,
+#include "ebs-nvme/regs.def"
+#undef REG
+	EBS_REGISTERS,
+};
+extern const struct pcie_reg ebs_registers[EBS_REGISTERS];
+uint32_t ebs_register_get(const struct ebs_controller *c, uint32_t offset);
+void ebs_controller_power_on(struct ebs_controller *c);
+/* Forget everything that a Controller Level Reset forgets; must be quiet. */
+void ebs_controller_clear(struct ebs_controller *c);
+bool ebs_controller_is_working(const struct ebs_controller *c);
+/* What waited for the last command to end goes on. */
+void ebs_controller_settle(struct ebs_controller *c);
+/* The guest's memory for queues is not there: only a reset helps. */
+void ebs_controller_fail(struct ebs_controller *c, int error);
+
+/* request.c */
+int ebs_requests_create(struct ebs_controller *c);
+void ebs_requests_destroy(struct ebs_controller *c);
+/* NULL: none free.  An entry of the completion queue is reserved with it. */
+struct ebs_request *ebs_request_take(struct ebs_controller *c, uint16_t sqid);
+void ebs_request_free(struct ebs_request *r);
+void ebs_request_complete(struct ebs_request *r, nvme_status status);
+/* False: the command has been dealt with, forget it. */
+bool ebs_request_goes_on(struct ebs_request *r);
+/* A DMA operation ended with -ECANCELED. */
+void ebs_request_cancelled(struct ebs_request *r);
+void ebs_request_record(struct ebs_request *r, enum ebs_unfinished_kind kind);
+/* Not in the hands of memory or storage: ends or is recorded at once. */
+void ebs_requests_release(struct ebs_controller *c);
+void ebs_requests_release_queue(struct ebs_controller *c, uint16_t sqid);
+struct ebs_request *ebs_request_find(struct ebs_controller *c, uint16_t sqid,
+				     uint16_t cid);
+/* Go on in step() after delay_ns; UINT64_MAX: never by itself. */
+void ebs_request_hold(struct ebs_request *r, uint64_t delay_ns, ebs_step *step);
+void ebs_requests_resume(struct ebs_controller *c);
+
+/* The guest erred in byte `byte`, bit `bit` of the command. */
+nvme_status ebs_guest_error(struct ebs_request *r, enum ebs_rule rule,
+			    nvme_status status, unsigned int byte,
+			    unsigned int bit);
+#define ebs_invalid_field(r, byte, bit)                                        \
+	ebs_guest_error(r, EBS_RULE_RESERVED_FIELD, NVME_INVALID_FIELD, byte,  \
+			bit)
+
+/* A command's run() returns this when it will call ebs_request_complete(). */
+#define EBS_PENDING            ((nvme_status){ 0xffff })
+#define EBS_IS_PENDING(status) ((status).raw == 0xffff)
+
+/* Where the fields of a command stand, for error locations. */
+#define EBS_BYTE_NSID  4u
+#define EBS_BYTE_PRP1  24u
+#define EBS_BYTE_PRP2  32u
+#define EBS_BYTE_CDW10 40u
+#define EBS_BYTE_CDW11 44u
+#define EBS_BYTE_CDW12 48u
+#define EBS_BYTE_CDW13 52u
+
+/* queue.c: doorbells, fetching, posting. */
+void ebs_doorbell_write(struct ebs_controller *c, uint64_t offset,
+			uint32_t value);
+/* There may be work: look soon. */
+void ebs_kick(struct ebs_controller *c);
+void ebs_take_turn(struct rt_task *task);
+bool ebs_cq_has_room(const struct ebs_controller *c, uint16_t cqid);
+void ebs_cq_post(struct ebs_request *r);
+/* Write the entry (again) that stands in r->cqe to r->cqe_slot. */
+void ebs_cq_publish(struct ebs_request *r);
+void ebs_sq_open(struct ebs_controller *c, uint16_t sqid, uint64_t base,
+		 uint32_t size, uint16_t cqid);
+void ebs_cq_open(struct ebs_controller *c, uint16_t cqid, uint64_t base,
+		 uint32_t size, uint16_t vector, bool has_interrupt);
+
+/* queue_admin.c: the commands that make and delete queues. */
+nvme_status ebs_admin_create_cq(struct ebs_request *r);
+nvme_status ebs_admin_create_sq(struct ebs_request *r);
+nvme_status ebs_admin_delete_cq(struct ebs_request *r);
+nvme_status ebs_admin_delete_sq(struct ebs_request *r);
+/* The queue's last command has ended. */
+void ebs_sq_delete_now(struct ebs_controller *c, uint16_t sqid);
+
+/* interrupt.c */
+void ebs_interrupt_init(struct ebs_controller *c);
+void ebs_interrupt_posted(struct ebs_controller *c, uint16_t cqid);
+void ebs_interrupt_update_pin(struct ebs_controller *c);
+/* Send what coalescing holds back. */
+void ebs_interrupt_flush(struct ebs_controller *c);
+/* Drop what coalescing holds back. */
+void ebs_interrupt_clear(struct ebs_controller *c);
+
+/* data.c: moving a command's data. */
+void ebs_buffers_init(struct ebs_controller *c);
+void ebs_buffers_destroy(struct ebs_controller *c);
+/* True: r->buffer is there now; false: step() is called when it is. */
+bool ebs_buffer_take(struct ebs_request *r, struct ebs_buffer_pool *pool,
+		     ebs_step *step);
+void ebs_buffer_put(struct ebs_request *r);
+/* Those that wait for buffers go on as far as there are some. */
+void ebs_buffers_serve(struct ebs_controller *c);
+/* Move bytes between r->data and the command's PRPs; then done(). */
+void ebs_data_move(struct ebs_request *r, uint64_t bytes, bool is_to_guest,
+		   ebs_data_done *done);
+/* The status for an errno of pcie-model/dma.h. */
+nvme_status ebs_data_status(struct ebs_request *r, int error);
+nvme_status ebs_prp_status(struct ebs_request *r, enum ebs_prp_error error);
+
+/* admin.c, identify.c, features.c, log_page.c, async_event.c */
+void ebs_admin_begin(struct ebs_request *r);
+nvme_status ebs_admin_identify(struct ebs_request *r);
+nvme_status ebs_admin_get_features(struct ebs_request *r);
+nvme_status ebs_admin_set_features(struct ebs_request *r);
+nvme_status ebs_admin_get_log_page(struct ebs_request *r);
+nvme_status ebs_admin_async_event(struct ebs_request *r);
+nvme_status ebs_admin_abort(struct ebs_request *r);
+/* r->data is filled: send so many bytes of it and complete. */
+nvme_status ebs_admin_reply(struct ebs_request *r, uint64_t bytes);
+
+void ebs_features_reset(struct ebs_controller *c);
+bool ebs_write_cache_is_on(const struct ebs_controller *c);
+
+void ebs_identify_controller(const struct ebs_controller *c,
+			     struct nvme_id_ctrl *id);
+void ebs_identify_namespace(const struct ebs_controller *c,
+			    struct nvme_id_ns *id);
+size_t ebs_identify_descriptors(const struct ebs_controller *c, uint8_t *data);
+
+/* error: the entry for a failed command, or about no command (r NULL). */
+void ebs_error_log_add(struct ebs_controller *c, const struct ebs_request *r,
+		       nvme_status status);
+void ebs_fill_stats(const struct ebs_controller *c, void *page);
+
+void ebs_event_raise(struct ebs_controller *c, uint8_t type, uint8_t info,
+		     uint8_t log);
+/* The log page was read without RAE: events of its type may come again. */
+void ebs_event_unmask(struct ebs_controller *c, uint8_t log);
+/* Complete waiting requests with waiting events. */
+void ebs_event_pump(struct ebs_controller *c);
+bool ebs_event_abort(struct ebs_controller *c, uint16_t cid);
+/* The volume's size or another property changed. */
+void ebs_event_namespace_changed(struct ebs_controller *c);
+void ebs_event_check_temperature(struct ebs_controller *c);
+
+unsigned int ebs_stats_size_class(uint64_t bytes);
+
+/* io.c */
+void ebs_io_begin(struct ebs_request *r);
+
+#endif

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Commands in flight: the pool they come from, how each of them ends, and how
+ * all of them are brought to an end.
+ *
+ * A request that is BUSY is in the hands of guest memory or storage and comes
+ * back by itself; when it does, ebs_request_goes_on() decides.  The others wait
+ * for something of ours and can be ended at any moment: that is what abort,
+ * deletion of a queue, reset and pause do.
+ *
+ * When the function is paused, a command is not completed any more but
+ * recorded: either it is run again from the start by whoever goes on (that is
+ * harmless: the guest has not been told its result), or its completion is
+ * posted then.
+ *
+ * Owns the pool, which is as large as it ever gets from the start: how many
+ * requests a guest can have is not the guest's choice.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ebs-nvme/controller.h"
+#include "ebs-nvme/trace.h"
+#include "firmware/rt/scope.h"
+#include "pcie-model/function.h"
+
+int ebs_requests_create(struct ebs_controller *c)
+{
+	unsigned int wanted = c->pairs * c->entries + 2 * EBS_ADMIN_RESERVE;
+
+	TAILQ_INIT(&c->free);
+	TAILQ_INIT(&c->active);
+	c->request_count =
+		wanted < EBS_MAX_REQUESTS ? wanted : EBS_MAX_REQUESTS;
+	c->requests = calloc(c->request_count, sizeof *c->requests);
+	if (!c->requests)
+		return -ENOMEM;
+	/* The last shall be first: what is used stays warm and small. */
+	for (unsigned int i = c->request_count; i-- > 0;) {
+		c->requests[i].c = c;
+		TAILQ_INSERT_HEAD(&c->free, &c->requests[i], entry);
+	}
+	c->free_count = c->request_count;
+	return 0;
+}
+
+void ebs_requests_destroy(struct ebs_controller *c)
+{
+	free(c->requests);
+	c->requests = NULL;
+}
+
+static void prepare(struct ebs_request *r, uint16_t sqid)
+{
+	struct ebs_controller *c = r->c;
+
+	r->stage = EBS_STAGE_BUSY;
+	r->sqid = sqid;
+	r->cqid = c->state->sq[sqid].cqid;
+	r->has_credit = true;
+	r->is_aborted = false;
+	r->is_held = false;
+	r->dw0 = 0;
+	r->error_location = NVME_ERROR_NO_LOCATION;
+	r->lba = 0;
+	r->bytes = 0;
+	r->aborter = NULL;
+	r->buffer = NULL;
+	r->pool = NULL;
+	r->range_index = 0;
+	r->started_ns = rt_loop_now_ns(c->fn->loop);
+	c->cq[r->cqid].reserved++;
+	c->sq[sqid].in_flight++;
+	if (sqid)
+		c->io_count++;
+}
+
+static struct ebs_request *take_first(struct ebs_controller *c, uint16_t sqid)
+{
+	struct ebs_request *r = TAILQ_FIRST(&c->free);
+
+	TAILQ_REMOVE(&c->free, r, entry);
+	TAILQ_INSERT_TAIL(&c->active, r, entry);
+	c->free_count--;
+	c->active_count++;
+	prepare(r, sqid);
+	return r;
+}
+
+struct ebs_request *ebs_request_take(struct ebs_controller *c, uint16_t sqid)
+{
+	if (c->free_count <= (sqid ? EBS_ADMIN_RESERVE : 0))
+		return NULL;
+	return take_first(c, sqid);
+}
+
+static void stop_waiting(struct ebs_request *r)
+{
+	struct ebs_controller *c = r->c;
+
+	if (r->stage == EBS_STAGE_HELD)
+		rt_timer_stop(c->fn->loop, &r->timer);
+	if (r->stage == EBS_STAGE_WAITING)
+		TAILQ_REMOVE(&r->pool->waiting, r, waiter);
+	r->stage = EBS_STAGE_BUSY;
+}
+
+/* Somebody may wait for this command to end. */
+static void tell_waiters(struct ebs_controller *c, struct ebs_request *aborter,
+			 uint16_t sqid)
+{
+	if (aborter) {
+		c->aborts--;
+		ebs_request_complete(aborter, NVME_SUCCESS);
+	}
+	if (c->sq[sqid].deleter && !c->sq[sqid].in_flight)
+		ebs_sq_delete_now(c, sqid);
+}
+
+void ebs_request_free(struct ebs_request *r)
+{
+	struct ebs_controller *c = r->c;
+	struct ebs_request *aborter = r->aborter;
+
+	stop_waiting(r);
+	if (r->has_credit)
+		c->cq[r->cqid].reserved--;
+	if (r->buffer)
+		ebs_buffer_put(r);
+	if (r->sqid)
+		c->io_count--;
+	c->sq[r->sqid].in_flight--;
+	r->stage = EBS_STAGE_FREE;
+	TAILQ_REMOVE(&c->active, r, entry);
+	TAILQ_INSERT_HEAD(&c->free, r, entry);
+	c->free_count++;
+	c->active_count--;
+	tell_waiters(c, aborter, r->sqid);
+	ebs_kick(c);
+	ebs_controller_settle(c);
+}
+
+static bool is_our_doing(nvme_status status)
+{
+	return NVME_SAME_STATUS(status, NVME_ABORT_REQUESTED) ||
+	       NVME_SAME_STATUS(status, NVME_ABORT_SQ_DELETED);
+}
+
+static void count_end(struct ebs_request *r)
+{
+	struct ebs_controller *c = r->c;
+
+	trace_ebs_command_end(r->sqid, le16_get(r->cmd.cid), r->status.raw,
+			      r->dw0);
+	if (!NVME_IS_ERROR(r->status))
+		return;
+	if (is_our_doing(r->status)) {
+		rt_counter_add(&c->counters.aborted_commands, 1);
+		return;
+	}
+	rt_counter_add(&c->counters.failed_commands, 1);
+	ebs_error_log_add(c, r, r->status);
+}
+
+void ebs_request_complete(struct ebs_request *r, nvme_status status)
+{
+	struct ebs_controller *c = r->c;
+
+	stop_waiting(r);
+	r->status = r->is_aborted ? NVME_ABORT_REQUESTED : status;
+	if (c->state->is_disabling) {
+		ebs_request_free(r);
+		return;
+	}
+	count_end(r);
+	if (c->is_quiescing) {
+		ebs_request_record(r, EBS_POST);
+		ebs_request_free(r);
+		return;
+	}
+	if (r->buffer)
+		ebs_buffer_put(r);
+	ebs_cq_post(r);
+}
+
+bool ebs_request_goes_on(struct ebs_request *r)
+{
+	struct ebs_controller *c = r->c;
+
+	if (c->state->is_disabling)
+		ebs_request_free(r);
+	else if (r->is_aborted)
+		ebs_request_complete(r, NVME_ABORT_REQUESTED);
+	else if (c->is_quiescing)
+		ebs_request_cancelled(r);
+	else if (c->sq[r->sqid].deleter)
+		ebs_request_complete(r, NVME_ABORT_SQ_DELETED);
+	else
+		return true;
+	return false;
+}
+
+void ebs_request_cancelled(struct ebs_request *r)
+{
+	if (!r->c->state->is_disabling)
+		ebs_request_record(r, EBS_RUN_AGAIN);
+	ebs_request_free(r);
+}
+
+void ebs_request_record(struct ebs_request *r, enum ebs_unfinished_kind kind)
+{
+	struct ebs_state *state = r->c->state;
+	struct ebs_unfinished *unfinished;
+
+	if (state->unfinished_count == EBS_MAX_REQUESTS)
+		return; /* as many as there are requests: not reached */
+	unfinished = &state->unfinished[state->unfinished_count++];
+	*unfinished = (struct ebs_unfinished){
+		.kind = (uint8_t)kind,
+		.sqid = r->sqid,
+		.cmd = r->cmd,
+		.status = r->status.raw,
+		.dw0 = r->dw0,
+		.cqid = r->cqid,
+		.slot = r->cqe_slot,
+		.cqe = r->cqe,
+	};
+}
+
+/* A command that waits for us need not: what ends it depends on why. */
+static void release(struct ebs_request *r)
+{
+	/* A parked one ends with the command that it waits for. */
+	if (r->stage != EBS_STAGE_HELD && r->stage != EBS_STAGE_WAITING)
+		return;
+	stop_waiting(r);
+	if (ebs_request_goes_on(r))
+		ebs_request_complete(r, NVME_ABORT_REQUESTED);
+}
+
+void ebs_requests_release_queue(struct ebs_controller *c, uint16_t sqid)
+{
+	for (unsigned int i = 0; i < c->request_count; i++)
+		if (c->requests[i].sqid == sqid)
+			release(&c->requests[i]);
+}
+
+void ebs_requests_release(struct ebs_controller *c)
+{
+	for (unsigned int i = 0; i < c->request_count; i++)
+		release(&c->requests[i]);
+}
+
+struct ebs_request *ebs_request_find(struct ebs_controller *c, uint16_t sqid,
+				     uint16_t cid)
+{
+	struct ebs_request *r;
+
+	TAILQ_FOREACH (r, &c->active, entry)
+		if (r->sqid == sqid && le16_get(r->cmd.cid) == cid)
+			return r;
+	return NULL;
+}
+
+static void hold_is_over(struct rt_timer *timer)
+{
+	struct ebs_request *r =
+		rt_container_of(timer, struct ebs_request, timer);
+
+	r->stage = EBS_STAGE_BUSY;
+	if (ebs_request_goes_on(r))
+		r->step(r);
+}
+
+void ebs_request_hold(struct ebs_request *r, uint64_t delay_ns, ebs_step *step)
+{
+	struct rt_loop *loop = r->c->fn->loop;
+	uint64_t now = rt_loop_now_ns(loop);
+
+	r->stage = EBS_STAGE_HELD;
+	r->step = step;
+	r->timer.fired = hold_is_over;
+	if (delay_ns <= UINT64_MAX - now &&
+	    rt_timer_start(loop, &r->timer, now + delay_ns))
+		hold_is_over(&r->timer); /* no memory: no delay */
+}
+
+static void resume_one(struct ebs_request *r)
+{
+	switch (r->resumed_as) {
+	case EBS_POST:
+		ebs_cq_post(r);
+		return;
+	case EBS_POST_AGAIN:
+		r->has_credit = false; /* its entry is taken already */
+		r->c->cq[r->cqid].reserved--;
+		ebs_cq_publish(r);
+		return;
+	case EBS_RUN_AGAIN:
+		break;
+	}
+	if (r->sqid)
+		ebs_io_begin(r);
+	else
+		ebs_admin_begin(r);
+}
+
+static void load(struct ebs_request *r, const struct ebs_unfinished *unfinished)
+{
+	r->resumed_as = (enum ebs_unfinished_kind)unfinished->kind;
+	r->cmd = unfinished->cmd;
+	r->status.raw = unfinished->status;
+	r->dw0 = unfinished->dw0;
+	r->cqe = unfinished->cqe;
+	r->cqe_slot = unfinished->slot;
+}
+
+/* All of them are in flight again before the first goes on. */
+void ebs_requests_resume(struct ebs_controller *c)
+{
+	struct ebs_state *state = c->state;
+	struct ebs_request_list list = TAILQ_HEAD_INITIALIZER(list);
+	struct ebs_request *r;
+
+	for (unsigned int i = 0; i < state->unfinished_count; i++) {
+		r = take_first(c, state->unfinished[i].sqid);
+		load(r, &state->unfinished[i]);
+		TAILQ_INSERT_TAIL(&list, r, waiter);
+	}
+	state->unfinished_count = 0;
+	while ((r = TAILQ_FIRST(&list))) {
+		TAILQ_REMOVE(&list, r, waiter);
+		resume_one(r);
+	}
+}
