@@ -29,7 +29,11 @@ struct ebs_volume_io {
 	enum ebs_volume_op op;
 	bool is_durable;       /* writes: on the medium before done (FUA) */
 	uint64_t offset, size; /* bytes, inside the volume */
-	struct iovec *iov;     /* may be changed by the engine */
+	/*
+	 * Reads and writes: size bytes in all.  The array is the engine's to
+	 * change until done().
+	 */
+	struct iovec *iov;
 	unsigned int iov_count;
 	/* status: 0, or a negative errno.  Never called inside _submit(). */
 	void (*done)(struct ebs_volume_io *io, int status);
@@ -38,6 +42,8 @@ struct ebs_volume_io {
 	struct rt_io rt;
 	struct rt_task task;
 	uint64_t transferred;
+	int status;
+	struct iovec zeroes;
 };
 
 struct ebs_volume_config {
@@ -62,14 +68,27 @@ struct ebs_volume {
 	uint64_t size;        /* bytes, a multiple of 512 */
 	bool is_read_only;
 	bool can_discard;
-	int fd;       /* the file engine's; -1 */
-	void *memory; /* the memory engine's */
+
+	/* The file engine's. */
+	int fd;
+	int sync_error;           /* a flush that failed stays failed */
+	unsigned int zero_method; /* of those it knows, the first that works */
+
+	/* The memory engine's: the bytes.  The file engine's: zeros. */
+	void *memory;
+	size_t memory_size;
 };
 
 /* Exactly one of file, memory_size and null_size is set in config. */
 int ebs_volume_open(struct rt_loop *loop,
 		    const struct ebs_volume_config *config,
 		    struct ebs_volume **out, struct rt_error *error);
+/*
+ * Statuses to expect: -EINVAL (not inside the volume), -EROFS, -EOPNOTSUPP (a
+ * discard that the volume cannot do), -ENOSPC, -EIO and what else the host's
+ * storage says.  After a failed flush every flush and every durable write
+ * fails: what was lost cannot be made durable any more.
+ */
 void ebs_volume_submit(struct ebs_volume *volume, struct ebs_volume_io *io);
 /* No request may be on its way. */
 void ebs_volume_close(struct ebs_volume **volume);

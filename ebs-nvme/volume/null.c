@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The null engine: reads zeros and forgets what is written.  It shows what the
+ * controller itself costs.
+ */
+#include <string.h>
+
+#include "ebs-nvme/volume/engine.h"
+
+static int null_open(struct ebs_volume *volume,
+		     const struct ebs_volume_config *config,
+		     struct rt_error *error)
+{
+	volume->can_discard = !config->is_read_only;
+	return ebs_volume_set_size(volume, config->null_size, error);
+}
+
+static void null_submit(struct ebs_volume *volume, struct ebs_volume_io *io)
+{
+	(void)volume;
+	if (io->op == EBS_VOLUME_READ)
+		for (unsigned int i = 0; i < io->iov_count; i++)
+			memset(io->iov[i].iov_base, 0, io->iov[i].iov_len);
+	ebs_volume_finish(io, 0);
+}
+
+static void null_close(struct ebs_volume *volume)
+{
+	(void)volume;
+}
+
+const struct ebs_volume_engine ebs_volume_null = {
+	.name = "null",
+	.open = null_open,
+	.submit = null_submit,
+	.close = null_close,
+};
