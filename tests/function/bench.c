@@ -193,6 +193,15 @@ void bench_stop(struct bench *b)
 	bench_remove_card(b);
 }
 
+void bench_enable_msix(struct bench *b)
+{
+	unsigned int at = host_capability(b->host, 0x11);
+	uint16_t control = 0x8000;
+
+	cr_assert_neq(at, 0);
+	cr_assert_eq(host_write(b->host, HOST_CONFIG, at + 2, &control, 2), 0);
+}
+
 /* --- Data ----------------------------------------------------------------- */
 
 void bench_pattern(uint8_t *bytes, size_t size, uint64_t seed)

@@ -61,6 +61,9 @@ void bench_stop(struct bench *b);
 /* Let the device run until nothing happens any more. */
 void bench_settle(struct bench *b);
 
+/* MSI-X Enable in configuration space; eventfds are another matter. */
+void bench_enable_msix(struct bench *b);
+
 /* Hold every I/O command until it is aborted or its queue deleted. */
 void bench_stall_io(struct bench *b, bool is_on);
 

@@ -25,21 +25,12 @@ static uint64_t count(int fd)
 	return read(fd, &value, sizeof value) == sizeof value ? value : 0;
 }
 
-static void set_msix(struct bench *b, bool is_on)
-{
-	unsigned int at = host_capability(b->host, 0x11);
-	uint16_t control = is_on ? 0x8000 : 0;
-
-	cr_assert_neq(at, 0);
-	cr_assert_eq(host_write(b->host, HOST_CONFIG, at + 2, &control, 2), 0);
-}
-
 static void start_msix(struct bench *b, int *fds)
 {
 	bench_enable(b, NULL);
 	for (int i = 0; i < VECTORS; i++)
 		fds[i] = make_eventfd();
-	set_msix(b, true);
+	bench_enable_msix(b);
 	cr_assert_eq(
 		host_irq_set(b->host, VFIO_PCI_MSIX_IRQ_INDEX, 0, fds, VECTORS),
 		0);

@@ -258,6 +258,7 @@ Test(function_queues, all_queues_of_a_local_disk_work_at_once)
 	struct bench b;
 
 	bench_enable(&b, &(struct bench_options){ .profile = "is-3" });
+	bench_enable_msix(&b);
 	for (uint16_t q = 1; q <= 64; q++) {
 		int rc = host_nvme_create_pair(b.nvme, q, 128, q);
 
