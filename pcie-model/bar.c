@@ -13,6 +13,7 @@
 #include <linux/pci_regs.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "firmware/rt/bits.h"
@@ -238,14 +239,19 @@ void pcie_bar_write(struct pcie_function *fn, unsigned int bar, uint64_t offset,
 
 /* ---- the mapped part ---- */
 
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+static off_t memory_size(const struct pcie_bar *bar)
+{
+	return (bar->size + (off_t)PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+}
+
 static int create_memory(const struct pcie_bar *bar, int *out)
 {
-	off_t size =
-		(bar->size + (off_t)PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
 	RT_FD int fd = memfd_create("bar", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	if (fd < 0 || ftruncate(fd, size) < 0 ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+	if (fd < 0 || ftruncate(fd, memory_size(bar)) < 0 ||
+	    fcntl(fd, F_ADD_SEALS, SEALS) < 0)
 		return -errno;
 	*out = rt_take_fd(&fd);
 	return 0;
@@ -253,17 +259,29 @@ static int create_memory(const struct pcie_bar *bar, int *out)
 
 static int map_memory(const struct pcie_bar *bar, struct pcie_bar_memory *m)
 {
-	int error = create_memory(bar, &m->fd);
-	void *bytes;
+	void *bytes = mmap(NULL, bar->mapped_size, PROT_READ | PROT_WRITE,
+			   MAP_SHARED, m->fd, bar->mapped_offset);
 
-	if (error)
-		return error;
-	bytes = mmap(NULL, bar->mapped_size, PROT_READ | PROT_WRITE, MAP_SHARED,
-		     m->fd, bar->mapped_offset);
 	if (bytes == MAP_FAILED)
 		return -errno;
 	m->bytes = bytes;
 	return 0;
+}
+
+static int add_memory(const struct pcie_bar *bar, struct pcie_bar_memory *m)
+{
+	int error = create_memory(bar, &m->fd);
+
+	return error ? error : map_memory(bar, m);
+}
+
+static void drop_memory(const struct pcie_bar *bar, struct pcie_bar_memory *m)
+{
+	if (m->bytes)
+		munmap(m->bytes, bar->mapped_size);
+	if (m->fd >= 0)
+		close(m->fd);
+	*m = (struct pcie_bar_memory){ -1, NULL };
 }
 
 int pcie_bars_create(struct pcie_function *fn)
@@ -272,7 +290,7 @@ int pcie_bars_create(struct pcie_function *fn)
 
 	for (unsigned int i = 0; i < PCIE_BARS && !error; i++)
 		if (fn->identity.bars[i].mapped_size)
-			error = map_memory(&fn->identity.bars[i],
+			error = add_memory(&fn->identity.bars[i],
 					   &fn->bar_memory[i]);
 	return error;
 }
@@ -287,15 +305,39 @@ void pcie_bars_reset(struct pcie_function *fn)
 
 void pcie_bars_destroy(struct pcie_function *fn)
 {
-	for (unsigned int i = 0; i < PCIE_BARS; i++) {
-		struct pcie_bar_memory *m = &fn->bar_memory[i];
+	for (unsigned int i = 0; i < PCIE_BARS; i++)
+		drop_memory(&fn->identity.bars[i], &fn->bar_memory[i]);
+}
 
-		if (m->bytes)
-			munmap(m->bytes, fn->identity.bars[i].mapped_size);
-		if (m->fd >= 0)
-			close(m->fd);
-		*m = (struct pcie_bar_memory){ -1, NULL };
+/* As create_memory() makes it: nobody can take the memory from under us. */
+static bool is_bar_memory(const struct pcie_bar *bar, int fd)
+{
+	struct stat st;
+
+	return fcntl(fd, F_GET_SEALS) == SEALS && fstat(fd, &st) == 0 &&
+	       st.st_size == memory_size(bar);
+}
+
+int pcie_bar_adopt(struct pcie_function *fn, unsigned int bar, int fd)
+{
+	struct pcie_bar_memory adopted = { -1, NULL };
+	const struct pcie_bar *b;
+	int error;
+
+	if (bar >= PCIE_BARS)
+		return -EINVAL;
+	b = &fn->identity.bars[bar];
+	if (!b->mapped_size || !is_bar_memory(b, fd))
+		return -EINVAL;
+	adopted.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	error = adopted.fd < 0 ? -errno : map_memory(b, &adopted);
+	if (error) {
+		drop_memory(b, &adopted);
+		return error;
 	}
+	drop_memory(b, &fn->bar_memory[bar]);
+	fn->bar_memory[bar] = adopted;
+	return 0;
 }
 
 int pcie_bar_fd(const struct pcie_function *fn, unsigned int bar)

@@ -121,7 +121,7 @@ void pcie_function_quiesced(struct pcie_function *fn)
 	if (!fn->is_quiescing)
 		return;
 	if (fn->wants_reset) {
-		rt_log_debug(fn->name, "%s", reasons[fn->reset_reason].name);
+		rt_log_info(fn->name, "%s", reasons[fn->reset_reason].name);
 		do_reset(fn, fn->reset_reason);
 	}
 	fn->is_paused |= fn->wants_pause;

@@ -233,6 +233,11 @@ void pcie_region_write(struct pcie_function *fn, unsigned int region,
 int pcie_bar_fd(const struct pcie_function *fn, unsigned int bar);
 volatile uint8_t *pcie_bar_bytes(const struct pcie_function *fn,
 				 unsigned int bar);
+/*
+ * Use a predecessor's memory, which the client has mapped, in place of ours.
+ * fd is borrowed.  -EINVAL: it is not such a descriptor for this BAR.
+ */
+int pcie_bar_adopt(struct pcie_function *fn, unsigned int bar, int fd);
 
 /*
  * Quiet without a reset: done (may be NULL) is called when no request holds

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/pci_regs.h>
 #include <string.h>
@@ -131,6 +132,28 @@ Test(pcie_bar, a_client_cannot_change_the_memorys_size)
 	cr_expect(ftruncate(fd, 0) < 0);
 	cr_expect(ftruncate(fd, 0x8000) < 0);
 	cr_expect(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) < 0);
+}
+
+Test(pcie_bar, a_successor_adopts_the_memory_that_a_client_has_mapped)
+{
+	struct pcie_function *new = fake_create(NULL);
+	RT_FD int loose = memfd_create("loose", MFD_CLOEXEC);
+	uint32_t value = 0xabcd, seen = 0;
+
+	pcie_region_write(fn, 0, 0x1000, &value, 4);
+	cr_expect(pcie_bar_adopt(new, 0, pcie_bar_fd(fn, 0)) == 0);
+	pcie_region_read(new, 0, 0x1000, &seen, 4);
+	cr_expect(seen == value);
+	value = 0x1234;
+	pcie_region_write(new, 0, 0x1000, &value, 4);
+	pcie_region_read(fn, 0, 0x1000, &seen, 4);
+	cr_expect(seen == value);
+	cr_assert(ftruncate(loose, 0x4000) == 0);
+	cr_expect(pcie_bar_adopt(new, 0, loose) == -EINVAL);
+	cr_expect(pcie_bar_adopt(new, 2, pcie_bar_fd(fn, 0)) == -EINVAL);
+	cr_expect(pcie_bar_adopt(new, 6, pcie_bar_fd(fn, 0)) == -EINVAL);
+	cr_expect(pcie_bar_adopt(new, 0, -1) == -EINVAL);
+	fake_destroy(new);
 }
 
 Test(pcie_bar, a_reset_clears_the_mapped_part)
