@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Starts the nitro-card that stands beside this program.  Its log goes to a
+ * file, because the terminal belongs to the guest.
+ */
+#include "firmware/ctl/private_card.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "firmware/ctl/argv.h"
+#include "firmware/ctl/ctl.h"
+#include "firmware/rt/scope.h"
+
+#define READY_MS 20000
+#define LOOK_MS  20
+
+/* Beside us, or else wherever the shell would find it. */
+static void find_program(char *path, size_t size)
+{
+	char self[PATH_MAX];
+	ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+	char *slash;
+
+	self[length > 0 ? length : 0] = '\0';
+	slash = strrchr(self, '/');
+	if (slash)
+		*slash = '\0';
+	snprintf(path, size, "%s/nitro-card", self);
+	if (!slash || access(path, X_OK))
+		snprintf(path, size, "nitro-card");
+}
+
+static bool write_config(const char *path, const char *folder,
+			 const char *image)
+{
+	RT_FREE char *whole = realpath(image, NULL);
+	json_t *config;
+	int status;
+
+	if (!whole) {
+		ctl_complain("%s: %s", image, strerror(errno));
+		return false;
+	}
+	config = json_pack("{s:{s:s, s:s}, s:[{s:{s:s, s:{s:s}}}]}", "card",
+			   "name", "boot", "socket-dir", folder, "functions",
+			   "ebs", "name", "ebs0", "volume", "file", whole);
+	if (!config) {
+		ctl_complain("%s: its path is not UTF-8", image);
+		return false;
+	}
+	status = json_dump_file(config, path, JSON_INDENT(2));
+	json_decref(config);
+	if (status)
+		ctl_complain("cannot write %s: %s", path, strerror(errno));
+	return !status;
+}
+
+static bool wait_until_ready(struct ctl_child *card, const char *folder)
+{
+	char path[PATH_MAX];
+	struct stat status;
+	int number;
+
+	snprintf(path, sizeof path, "%s/control.sock", folder);
+	for (unsigned int ms = 0; ms < READY_MS; ms += LOOK_MS) {
+		if (!stat(path, &status))
+			return true;
+		number = ctl_wait_signal(LOOK_MS);
+		ctl_child_look(card);
+		if (!card->pid || (number && number != SIGCHLD))
+			return false;
+	}
+	ctl_complain("nitro-card does not get ready");
+	return false;
+}
+
+bool ctl_card_start(struct ctl_child *card, const char *folder,
+		    const char *image)
+{
+	char program[PATH_MAX + 16], path[PATH_MAX];
+	struct ctl_argv argv = { 0 };
+	RT_FD int log = -1;
+	bool is_ready;
+
+	snprintf(path, sizeof path, "%s/card.log", folder);
+	log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	snprintf(path, sizeof path, "%s/card.yaml", folder);
+	if (log < 0 || !write_config(path, folder, image))
+		return false;
+	find_program(program, sizeof program);
+	ctl_argv_add(&argv, "%s", program);
+	ctl_argv_add(&argv, "--config");
+	ctl_argv_add(&argv, "%s", path);
+	*card = (struct ctl_child){ .name = "nitro-card" };
+	is_ready = ctl_child_start(card, argv.words, log, true) &&
+		   wait_until_ready(card, folder);
+	ctl_argv_free(&argv);
+	return is_ready;
+}
+
+static bool is_complaint(const char *line)
+{
+	return strstr(line, " error ") || strstr(line, " warn ");
+}
+
+void ctl_card_show_log(const char *folder, bool all)
+{
+	RT_FREE char *line = NULL;
+	char path[PATH_MAX];
+	size_t room = 0;
+	FILE *log;
+
+	snprintf(path, sizeof path, "%s/card.log", folder);
+	log = fopen(path, "re");
+	while (log && getline(&line, &room, log) > 0)
+		if (all || is_complaint(line))
+			fputs(line, stderr);
+	if (log)
+		fclose(log);
+}
