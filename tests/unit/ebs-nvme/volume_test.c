@@ -1,0 +1,626 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The storage engines, through their seam. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "ebs-nvme/volume.h"
+#include "firmware/rt/error.h"
+#include "firmware/rt/log.h"
+#include "firmware/rt/scope.h"
+
+#define SIZE (UINT64_C(1) << 20)
+
+static struct rt_loop *loop;
+static struct ebs_volume *volume;
+static struct rt_error error;
+static char path[64];
+static uint8_t bytes[SIZE], wanted[SIZE];
+
+/* --- Making volumes ---------------------------------------------------- */
+
+static int open_volume(struct ebs_volume_config config)
+{
+	if (!loop)
+		cr_assert_eq(rt_loop_create(NULL, &loop), 0);
+	return ebs_volume_open(loop, &config, &volume, &error);
+}
+
+static void make_file(off_t size)
+{
+	int fd;
+
+	snprintf(path, sizeof path, "/tmp/volume_test_XXXXXX");
+	fd = mkstemp(path);
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(ftruncate(fd, size), 0);
+	close(fd);
+}
+
+static void make_file_volume(void)
+{
+	make_file(SIZE);
+	cr_assert_eq(open_volume((struct ebs_volume_config){ .file = path }), 0,
+		     "%s", error.text);
+}
+
+static void make_memory_volume(void)
+{
+	cr_assert_eq(
+		open_volume((struct ebs_volume_config){ .memory_size = SIZE }),
+		0);
+}
+
+static void make_null_volume(void)
+{
+	cr_assert_eq(
+		open_volume((struct ebs_volume_config){ .null_size = SIZE }),
+		0);
+}
+
+static void drop_volume(void)
+{
+	ebs_volume_close(&volume);
+	cr_expect_null(volume);
+	rt_loop_destroy(&loop);
+	if (path[0])
+		unlink(path);
+}
+
+TestSuite(ebs_volume_file, .init = make_file_volume, .fini = drop_volume);
+TestSuite(ebs_volume_memory, .init = make_memory_volume, .fini = drop_volume);
+TestSuite(ebs_volume_null, .init = make_null_volume, .fini = drop_volume);
+TestSuite(ebs_volume_open, .fini = drop_volume);
+
+/* --- Making requests --------------------------------------------------- */
+
+struct request {
+	struct ebs_volume_io io;
+	struct iovec iov[64];
+	int times, status;
+};
+
+static void note_done(struct ebs_volume_io *io, int status)
+{
+	struct request *r = rt_container_of(io, struct request, io);
+
+	r->times++;
+	r->status = status;
+}
+
+/* The memory in three pieces, the first and the last of them odd ones. */
+static void split(struct request *r, uint8_t *memory, uint64_t size)
+{
+	size_t first = size / 3 | 1, second = size / 2;
+
+	r->iov[0] = (struct iovec){ memory, first };
+	r->iov[1] = (struct iovec){ memory + first, second };
+	r->iov[2] = (struct iovec){ memory + first + second,
+				    size - first - second };
+	r->io.iov = r->iov;
+	r->io.iov_count = 3;
+}
+
+static void prepare(struct request *r, enum ebs_volume_op op, uint64_t offset,
+		    uint64_t size, uint8_t *memory)
+{
+	*r = (struct request){ .io = { .op = op,
+				       .offset = offset,
+				       .size = size,
+				       .done = note_done } };
+	if (memory)
+		split(r, memory, size);
+}
+
+static int finish(struct request *r)
+{
+	while (!r->times)
+		cr_assert_geq(rt_loop_step(loop, 5 * UINT64_C(1000000000)), 0);
+	cr_expect_eq(r->times, 1);
+	return r->status;
+}
+
+static int run(enum ebs_volume_op op, uint64_t offset, uint64_t size,
+	       uint8_t *memory)
+{
+	struct request r;
+
+	prepare(&r, op, offset, size, memory);
+	ebs_volume_submit(volume, &r.io);
+	cr_expect_eq(r.times, 0, "done() inside submit");
+	return finish(&r);
+}
+
+static int run_durable(enum ebs_volume_op op, uint64_t offset, uint64_t size,
+		       uint8_t *memory)
+{
+	struct request r;
+
+	prepare(&r, op, offset, size, memory);
+	r.io.is_durable = true;
+	ebs_volume_submit(volume, &r.io);
+	return finish(&r);
+}
+
+static void fill(uint8_t *memory, size_t size, unsigned int seed)
+{
+	for (size_t i = 0; i < size; i++) {
+		seed = seed * 1103515245 + 12345;
+		memory[i] = (uint8_t)(seed >> 16) | 1;
+	}
+}
+
+/* --- What all engines that keep data promise --------------------------- */
+
+static void check_random_traffic(void)
+{
+	unsigned int dice = 7;
+
+	for (int i = 0; i < 300; i++) {
+		uint64_t offset, size;
+
+		dice = dice * 1103515245 + 12345;
+		offset = dice % (SIZE / 512) * 512;
+		size = ((dice >> 7) % 64 + 1) * 512;
+		if (size > SIZE - offset)
+			size = SIZE - offset;
+		if (i % 5 == 4) {
+			memset(wanted + offset, 0, size);
+			cr_expect_eq(run(EBS_VOLUME_WRITE_ZEROES, offset, size,
+					 NULL),
+				     0);
+			continue;
+		}
+		fill(wanted + offset, size, dice);
+		memcpy(bytes, wanted + offset, size);
+		cr_expect_eq(run(EBS_VOLUME_WRITE, offset, size, bytes), 0);
+	}
+	cr_expect_eq(run(EBS_VOLUME_FLUSH, 0, 0, NULL), 0);
+	memset(bytes, 0xee, SIZE);
+	cr_expect_eq(run(EBS_VOLUME_READ, 0, SIZE, bytes), 0);
+	cr_expect_arr_eq(bytes, wanted, SIZE);
+}
+
+static void check_discard_leaves_the_rest(void)
+{
+	fill(wanted, SIZE, 3);
+	memcpy(bytes, wanted, SIZE);
+	cr_assert_eq(run(EBS_VOLUME_WRITE, 0, SIZE, bytes), 0);
+	cr_assert(volume->can_discard);
+	cr_expect_eq(run(EBS_VOLUME_DISCARD, 4096 - 512, 3 * 4096, NULL), 0);
+	memset(wanted + 4096 - 512, 0, 3 * 4096);
+	cr_expect_eq(run(EBS_VOLUME_READ, 0, SIZE, bytes), 0);
+	cr_expect_arr_eq(bytes, wanted, SIZE);
+	/* Inside one page, too. */
+	cr_expect_eq(run(EBS_VOLUME_DISCARD, 65536 + 512, 512, NULL), 0);
+	memset(wanted + 65536 + 512, 0, 512);
+	cr_expect_eq(run(EBS_VOLUME_READ, 0, SIZE, bytes), 0);
+	cr_expect_arr_eq(bytes, wanted, SIZE);
+}
+
+static void check_edges(void)
+{
+	static const struct {
+		uint64_t offset, size;
+		int status;
+	} rows[] = {
+		{ 0, 0, 0 },
+		{ SIZE, 0, 0 },
+		{ SIZE - 512, 512, 0 },
+		{ SIZE - 512, 1024, -EINVAL },
+		{ SIZE, 512, -EINVAL },
+		{ UINT64_MAX - 511, 512, -EINVAL },
+		{ 512, UINT64_MAX - 511, -EINVAL },
+	};
+	static const enum ebs_volume_op ops[] = { EBS_VOLUME_READ,
+						  EBS_VOLUME_WRITE,
+						  EBS_VOLUME_WRITE_ZEROES };
+
+	for (size_t i = 0; i < RT_COUNT(rows) * RT_COUNT(ops); i++) {
+		size_t row = i / RT_COUNT(ops), op = i % RT_COUNT(ops);
+		struct request r;
+
+		prepare(&r, ops[op], rows[row].offset, rows[row].size, NULL);
+		r.iov[0] = (struct iovec){ bytes, 512 };
+		r.io.iov = r.iov;
+		r.io.iov_count = 1;
+		ebs_volume_submit(volume, &r.io);
+		cr_expect_eq(finish(&r), rows[row].status, "row %zu op %zu",
+			     row, op);
+	}
+}
+
+Test(ebs_volume_file, random_traffic_reads_back)
+{
+	check_random_traffic();
+}
+
+Test(ebs_volume_memory, random_traffic_reads_back)
+{
+	check_random_traffic();
+}
+
+Test(ebs_volume_file, a_discard_leaves_the_rest)
+{
+	check_discard_leaves_the_rest();
+}
+
+Test(ebs_volume_memory, a_discard_leaves_the_rest)
+{
+	check_discard_leaves_the_rest();
+}
+
+Test(ebs_volume_file, nothing_outside_the_volume_is_touched)
+{
+	struct stat status;
+
+	check_edges();
+	cr_expect_eq(stat(path, &status), 0);
+	cr_expect_eq((uint64_t)status.st_size, SIZE);
+}
+
+Test(ebs_volume_memory, nothing_outside_the_volume_is_touched)
+{
+	check_edges();
+}
+
+Test(ebs_volume_null, nothing_outside_the_volume_is_touched)
+{
+	check_edges();
+}
+
+Test(ebs_volume_memory, a_fresh_volume_reads_as_zeros)
+{
+	fill(bytes, SIZE, 1);
+	cr_expect_eq(run(EBS_VOLUME_READ, 0, SIZE, bytes), 0);
+	cr_expect_arr_eq(bytes, wanted, SIZE);
+}
+
+Test(ebs_volume_null, everything_reads_as_zeros)
+{
+	fill(bytes, SIZE, 1);
+	cr_expect_eq(run_durable(EBS_VOLUME_WRITE, 0, SIZE, bytes), 0);
+	cr_expect_eq(run(EBS_VOLUME_FLUSH, 0, 0, NULL), 0);
+	cr_expect_eq(run(EBS_VOLUME_DISCARD, 0, SIZE, NULL), 0);
+	cr_expect_eq(run(EBS_VOLUME_WRITE_ZEROES, 0, SIZE, NULL), 0);
+	cr_expect_eq(run(EBS_VOLUME_READ, 0, SIZE, bytes), 0);
+	cr_expect_arr_eq(bytes, wanted, SIZE);
+}
+
+/* --- The file engine --------------------------------------------------- */
+
+static void check_file(void)
+{
+	RT_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	cr_expect_eq(pread(fd, bytes, SIZE, 0), (ssize_t)SIZE);
+	cr_expect_arr_eq(bytes, wanted, SIZE);
+}
+
+Test(ebs_volume_file, what_is_done_is_in_the_file)
+{
+	cr_expect_eq(volume->size, SIZE);
+	fill(wanted + 1024, 8192, 5);
+	memcpy(bytes, wanted + 1024, 8192);
+	cr_expect_eq(run_durable(EBS_VOLUME_WRITE, 1024, 8192, bytes), 0);
+	check_file();
+}
+
+Test(ebs_volume_file, every_way_to_make_zeros_makes_zeros)
+{
+	for (unsigned int method = 0; method <= 2; method++) {
+		volume->zero_method = method;
+		fill(wanted, SIZE, method);
+		memcpy(bytes, wanted, SIZE);
+		cr_assert_eq(run(EBS_VOLUME_WRITE, 0, SIZE, bytes), 0);
+		memset(wanted + 512, 0, SIZE - 1024);
+		cr_expect_eq(
+			(method ? run : run_durable)(EBS_VOLUME_WRITE_ZEROES,
+						     512, SIZE - 1024, NULL),
+			0);
+		check_file();
+	}
+}
+
+Test(ebs_volume_open, zeros_are_made_where_the_file_system_knows_one_way)
+{
+	int fd = memfd_create("volume", MFD_CLOEXEC);
+	char name[64];
+
+	/* Memory files have holes but no zeroed ranges. */
+	cr_assert_eq(ftruncate(fd, 4 * SIZE), 0);
+	snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+	cr_assert_eq(open_volume((struct ebs_volume_config){ .file = name }), 0,
+		     "%s", error.text);
+	cr_assert_eq(pwrite(fd, "xyz", 3, 4096), 3);
+	cr_expect_eq(run(EBS_VOLUME_WRITE_ZEROES, 4096, 3 * SIZE, NULL), 0);
+	cr_expect_eq(volume->zero_method, 1);
+	cr_expect_eq(pread(fd, bytes, 3, 4096), 3);
+	cr_expect_eq(bytes[0], 0);
+	/* Larger than one write of zeros. */
+	volume->zero_method = 2;
+	memset(bytes, 0xee, SIZE);
+	for (int i = 0; i < 4; i++)
+		cr_assert_eq(pwrite(fd, bytes, SIZE, i * (off_t)SIZE),
+			     (ssize_t)SIZE);
+	cr_expect_eq(run_durable(EBS_VOLUME_WRITE_ZEROES, 512, 3 * SIZE, NULL),
+		     0);
+	cr_expect_eq(pread(fd, bytes, 1, 511), 1);
+	cr_expect_eq(bytes[0], 0xee);
+	for (off_t at = 512; at < 512 + 3 * (off_t)SIZE; at += 512) {
+		cr_assert_eq(pread(fd, bytes, 512, at), 512);
+		cr_assert_arr_eq(bytes, wanted, 512);
+	}
+	cr_expect_eq(pread(fd, bytes, 1, 512 + 3 * SIZE), 1);
+	cr_expect_eq(bytes[0], 0xee);
+}
+
+Test(ebs_volume_file, a_file_that_was_cut_is_an_io_error)
+{
+	cr_assert_eq(truncate(path, 4096), 0);
+	cr_expect_eq(run(EBS_VOLUME_READ, 0, 4096, bytes), 0);
+	cr_expect_eq(run(EBS_VOLUME_READ, 2048, 4096, bytes), -EIO);
+	cr_expect_eq(run(EBS_VOLUME_READ, 8192, 4096, bytes), -EIO);
+}
+
+/* The volume's descriptor becomes another one; returns the old one. */
+static int exchange_fd(int other)
+{
+	int old = dup(volume->fd);
+
+	dup2(other, volume->fd);
+	return old;
+}
+
+Test(ebs_volume_file, a_short_transfer_goes_on_where_it_stopped)
+{
+	struct request r;
+	int fds[2];
+
+	/* A pipe stops short wherever its writer did. */
+	cr_assert_eq(pipe(fds), 0);
+	exchange_fd(fds[0]);
+	fill(wanted, 4096, 9);
+	prepare(&r, EBS_VOLUME_READ, 0, 4096, bytes);
+	ebs_volume_submit(volume, &r.io);
+	for (size_t at = 0, piece = 1; at < 4096; at += piece, piece *= 2) {
+		size_t left = 4096 - at < piece ? 4096 - at : piece;
+
+		cr_assert_eq(r.times, 0);
+		cr_assert_eq(write(fds[1], wanted + at, left), (ssize_t)left);
+		while (rt_loop_step(loop, 1000000) > 0)
+			;
+	}
+	cr_expect_eq(finish(&r), 0);
+	cr_expect_arr_eq(bytes, wanted, 4096);
+}
+
+Test(ebs_volume_file, a_vector_longer_than_the_kernel_takes_is_split)
+{
+	enum { PIECES = 4096 };
+	static struct iovec iov[PIECES];
+	struct request r;
+
+	fill(wanted, PIECES * 2, 11);
+	memcpy(bytes, wanted, PIECES * 2);
+	for (size_t i = 0; i < PIECES; i++)
+		iov[i] = (struct iovec){ bytes + i * 2, 2 };
+	prepare(&r, EBS_VOLUME_WRITE, 0, PIECES * 2, NULL);
+	r.io.iov = iov;
+	r.io.iov_count = PIECES;
+	ebs_volume_submit(volume, &r.io);
+	cr_expect_eq(finish(&r), 0);
+	check_file();
+}
+
+Test(ebs_volume_file, what_the_host_refuses_is_passed_on)
+{
+	struct rlimit limit = { .rlim_cur = 6144, .rlim_max = RLIM_INFINITY };
+
+	signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	fill(bytes, 8192, 2);
+	cr_expect_eq(run(EBS_VOLUME_WRITE, 0, 4096, bytes), 0);
+	cr_expect_eq(run(EBS_VOLUME_WRITE, 4096, 4096, bytes), -EFBIG);
+	cr_expect_eq(run(EBS_VOLUME_WRITE, 8192, 4096, bytes), -EFBIG);
+	cr_expect_eq(run(EBS_VOLUME_FLUSH, 0, 0, NULL), 0,
+		     "a refused write is no lost one");
+}
+
+Test(ebs_volume_file, after_a_failed_flush_nothing_is_called_durable)
+{
+	int fds[2], old;
+
+	rt_log_set_level(RT_LOG_ERROR);
+	cr_assert_eq(pipe(fds), 0);
+	cr_expect_eq(run(EBS_VOLUME_FLUSH, 0, 0, NULL), 0);
+	old = exchange_fd(fds[0]); /* a pipe cannot be synced */
+	cr_expect_eq(run(EBS_VOLUME_FLUSH, 0, 0, NULL), -EINVAL);
+	exchange_fd(old);
+	cr_expect_eq(run(EBS_VOLUME_FLUSH, 0, 0, NULL), -EINVAL);
+	cr_expect_eq(run_durable(EBS_VOLUME_WRITE, 0, 512, bytes), -EINVAL);
+	cr_expect_eq(run_durable(EBS_VOLUME_WRITE_ZEROES, 0, 512, NULL),
+		     -EINVAL);
+	cr_expect_eq(run(EBS_VOLUME_WRITE, 0, 512, bytes), 0);
+	cr_expect_eq(run_durable(EBS_VOLUME_READ, 0, 512, bytes), 0);
+}
+
+Test(ebs_volume_file, many_requests_at_a_time_all_complete)
+{
+	enum { MANY = 1000 };
+	static struct request r[MANY];
+
+	fill(wanted, MANY * 1024, 4);
+	memcpy(bytes, wanted, MANY * 1024);
+	for (size_t i = 0; i < MANY; i++) {
+		prepare(&r[i], EBS_VOLUME_WRITE, i * 1024, 1024,
+			bytes + i * 1024);
+		ebs_volume_submit(volume, &r[i].io);
+	}
+	for (size_t i = 0; i < MANY; i++)
+		cr_expect_eq(finish(&r[i]), 0);
+	check_file();
+}
+
+/* --- Opening ----------------------------------------------------------- */
+
+Test(ebs_volume_open, two_cards_do_not_write_one_file)
+{
+	struct ebs_volume_config config = { .file = path };
+	struct ebs_volume *second = NULL;
+
+	make_file_volume();
+	cr_expect_eq(ebs_volume_open(loop, &config, &second, &error), -EBUSY);
+	cr_expect(strstr(error.text, "is in use"), "%s", error.text);
+	cr_expect(strstr(error.hint, path), "%s", error.hint);
+	config.is_read_only = true;
+	cr_expect_eq(ebs_volume_open(loop, &config, &second, &error), -EBUSY);
+	/* The lock goes with the volume. */
+	ebs_volume_close(&volume);
+	cr_expect_eq(ebs_volume_open(loop, &config, &second, &error), 0);
+	cr_expect_eq(open_volume(config), 0, "readers may be many");
+	config.is_read_only = false;
+	ebs_volume_close(&second);
+	cr_expect_eq(ebs_volume_open(loop, &config, &second, &error), -EBUSY);
+	cr_expect_null(second);
+}
+
+static void check_read_only(void)
+{
+	cr_expect(volume->is_read_only);
+	cr_expect_not(volume->can_discard);
+	cr_expect_eq(run(EBS_VOLUME_READ, 0, 512, bytes), 0);
+	cr_expect_eq(run(EBS_VOLUME_FLUSH, 0, 0, NULL), 0);
+	cr_expect_eq(run(EBS_VOLUME_WRITE, 0, 512, bytes), -EROFS);
+	cr_expect_eq(run(EBS_VOLUME_DISCARD, 0, 512, NULL), -EROFS);
+	cr_expect_eq(run(EBS_VOLUME_WRITE_ZEROES, 0, 512, NULL), -EROFS);
+}
+
+Test(ebs_volume_open, a_read_only_volume_does_not_change)
+{
+	make_file(SIZE);
+	chmod(path, 0400);
+	cr_assert_eq(open_volume((struct ebs_volume_config){
+			     .file = path, .is_read_only = true }),
+		     0, "%s", error.text);
+	check_read_only();
+	ebs_volume_close(&volume);
+	cr_assert_eq(open_volume((struct ebs_volume_config){
+			     .memory_size = SIZE, .is_read_only = true }),
+		     0);
+	check_read_only();
+	ebs_volume_close(&volume);
+	cr_assert_eq(open_volume((struct ebs_volume_config){
+			     .null_size = SIZE, .is_read_only = true }),
+		     0);
+	check_read_only();
+}
+
+Test(ebs_volume_open, a_discard_that_the_volume_cannot_do_says_so)
+{
+	make_file_volume();
+	volume->can_discard = false;
+	cr_expect_eq(run(EBS_VOLUME_DISCARD, 0, 512, NULL), -EOPNOTSUPP);
+}
+
+Test(ebs_volume_open, probing_for_holes_leaves_the_file_alone)
+{
+	struct stat before, after;
+	int fd;
+
+	make_file(SIZE);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	fill(wanted, SIZE, 8);
+	cr_assert_eq(pwrite(fd, wanted, SIZE, 0), (ssize_t)SIZE);
+	cr_assert_eq(fstat(fd, &before), 0);
+	cr_assert_eq(open_volume((struct ebs_volume_config){ .file = path }),
+		     0);
+	cr_assert_eq(fstat(fd, &after), 0);
+	cr_expect_eq(before.st_size, after.st_size);
+	check_file();
+}
+
+Test(ebs_volume_open, what_is_no_volume_is_refused_with_a_sentence)
+{
+	static char missing[] = "/nonexistent/volume";
+	static char folder[] = "/tmp", device[] = "/dev/null";
+	static const struct {
+		struct ebs_volume_config config;
+		int code;
+		const char *text, *hint;
+	} rows[] = {
+		{ { .file = missing },
+		  -ENOENT,
+		  "cannot open the volume /nonexistent/volume: No such file",
+		  "truncate -s 8G" },
+		{ { .file = folder }, -EISDIR, "cannot open the volume", "" },
+		{ { .file = folder, .is_read_only = true },
+		  -EINVAL,
+		  "is no file and no block device",
+		  "" },
+		{ { .file = device },
+		  -EINVAL,
+		  "is no file and no block device",
+		  "" },
+		{ { 0 }, -EINVAL, "one of a file, memory", "" },
+		{ { .file = device, .null_size = 512 },
+		  -EINVAL,
+		  "one of a file, memory",
+		  "" },
+		{ { .memory_size = 513 },
+		  -EINVAL,
+		  "513 bytes does not consist of whole blocks",
+		  "make it 1024 bytes" },
+		{ { .null_size = 1 }, -EINVAL, "whole blocks", "512" },
+		{ { .memory_size = UINT64_MAX - 511 },
+		  -ENOMEM,
+		  "cannot reserve",
+		  "" },
+	};
+
+	for (size_t i = 0; i < RT_COUNT(rows); i++) {
+		memset(&error, 0, sizeof error);
+		cr_expect_eq(open_volume(rows[i].config), rows[i].code,
+			     "row %zu: %d", i, error.code);
+		cr_expect_eq(error.code, rows[i].code, "row %zu", i);
+		cr_expect(strstr(error.text, rows[i].text), "row %zu: %s", i,
+			  error.text);
+		cr_expect(strstr(error.hint, rows[i].hint), "row %zu: %s", i,
+			  error.hint);
+		cr_expect_null(volume);
+	}
+}
+
+Test(ebs_volume_open, a_file_of_a_wrong_size_is_refused)
+{
+	make_file(0);
+	cr_expect_eq(open_volume((struct ebs_volume_config){ .file = path }),
+		     -EINVAL);
+	cr_expect(strstr(error.text, "is empty"), "%s", error.text);
+	cr_assert_eq(truncate(path, 1000), 0);
+	cr_expect_eq(open_volume((struct ebs_volume_config){ .file = path }),
+		     -EINVAL);
+	cr_expect(strstr(error.text, "1000 bytes"), "%s", error.text);
+	cr_expect(strstr(error.hint, "truncate -s %512 /tmp"), "%s",
+		  error.hint);
+	cr_expect_null(volume);
+}
+
+Test(ebs_volume_open, a_pipe_does_not_hold_up_the_card)
+{
+	snprintf(path, sizeof path, "/tmp/volume_fifo_%d", (int)getpid());
+	cr_assert_eq(mkfifo(path, 0600), 0);
+	cr_expect_eq(open_volume((struct ebs_volume_config){
+			     .file = path, .is_read_only = true }),
+		     -EINVAL);
+}
+
+Test(ebs_volume_open, closing_nothing_does_nothing)
+{
+	ebs_volume_close(&volume);
+}
