@@ -195,6 +195,8 @@ void ebs_requests_destroy(struct ebs_controller *c);
 struct ebs_request *ebs_request_take(struct ebs_controller *c, uint16_t sqid);
 void ebs_request_free(struct ebs_request *r);
 void ebs_request_complete(struct ebs_request *r, nvme_status status);
+/* An error that the log has an entry for: all but those of an abort. */
+bool ebs_status_is_logged(nvme_status status);
 /* False: the command has been dealt with, forget it. */
 bool ebs_request_goes_on(struct ebs_request *r);
 /* A DMA operation ended with -ECANCELED. */
@@ -238,6 +240,8 @@ void ebs_kick(struct ebs_controller *c);
 void ebs_take_turn(struct rt_task *task);
 bool ebs_cq_has_room(const struct ebs_controller *c, uint16_t cqid);
 void ebs_cq_post(struct ebs_request *r);
+/* As it stands in a completion entry, 4.6.1. */
+uint16_t ebs_status_field(nvme_status status, bool phase);
 /* Write the entry (again) that stands in r->cqe to r->cqe_slot. */
 void ebs_cq_publish(struct ebs_request *r);
 void ebs_sq_open(struct ebs_controller *c, uint16_t sqid, uint64_t base,

@@ -42,7 +42,7 @@ void ebs_error_log_add(struct ebs_controller *c, const struct ebs_request *r,
 	if (r) {
 		entry.sqid = le16_put(r->sqid);
 		entry.cid = r->cmd.cid;
-		entry.status = le16_put((uint16_t)(status.raw << 1));
+		entry.status = le16_put(ebs_status_field(status, 0));
 		entry.parameter_location = le16_put(r->error_location);
 		entry.lba = le64_put(r->lba);
 		entry.nsid = r->cmd.nsid;

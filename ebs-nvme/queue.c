@@ -296,16 +296,16 @@ static bool is_final(nvme_status status)
 {
 	return NVME_IS_ERROR(status) && NVME_SCT(status) < 2 &&
 	       !NVME_SAME_STATUS(status, NVME_INTERNAL_ERROR) &&
-	       !NVME_SAME_STATUS(status, NVME_ABORT_REQUESTED) &&
-	       !NVME_SAME_STATUS(status, NVME_ABORT_SQ_DELETED);
+	       ebs_status_is_logged(status);
 }
 
-static uint16_t status_field(nvme_status status, bool phase)
+uint16_t ebs_status_field(nvme_status status, bool phase)
 {
 	uint64_t field = phase;
 
 	field = bits_put(NVME_CQE_SC, field, NVME_SC(status));
 	field = bits_put(NVME_CQE_SCT, field, NVME_SCT(status));
+	field = bits_put(NVME_CQE_MORE, field, ebs_status_is_logged(status));
 	return (uint16_t)bits_put(NVME_CQE_DNR, field, is_final(status));
 }
 
@@ -319,7 +319,7 @@ void ebs_cq_post(struct ebs_request *r)
 		.sq_head = le16_put((uint16_t)c->state->sq[r->sqid].head),
 		.sqid = le16_put(r->sqid),
 		.cid = r->cmd.cid,
-		.status = le16_put(status_field(r->status, cq->phase)),
+		.status = le16_put(ebs_status_field(r->status, cq->phase)),
 	};
 	r->cqe_slot = cq->tail;
 	cq->tail++;

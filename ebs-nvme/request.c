@@ -141,10 +141,11 @@ void ebs_request_free(struct ebs_request *r)
 	ebs_controller_settle(c);
 }
 
-static bool is_our_doing(nvme_status status)
+bool ebs_status_is_logged(nvme_status status)
 {
-	return NVME_SAME_STATUS(status, NVME_ABORT_REQUESTED) ||
-	       NVME_SAME_STATUS(status, NVME_ABORT_SQ_DELETED);
+	return NVME_IS_ERROR(status) &&
+	       !NVME_SAME_STATUS(status, NVME_ABORT_REQUESTED) &&
+	       !NVME_SAME_STATUS(status, NVME_ABORT_SQ_DELETED);
 }
 
 static void count_end(struct ebs_request *r)
@@ -153,14 +154,12 @@ static void count_end(struct ebs_request *r)
 
 	trace_ebs_command_end(r->sqid, le16_get(r->cmd.cid), r->status.raw,
 			      r->dw0);
-	if (!NVME_IS_ERROR(r->status))
-		return;
-	if (is_our_doing(r->status)) {
+	if (ebs_status_is_logged(r->status)) {
+		rt_counter_add(&c->counters.failed_commands, 1);
+		ebs_error_log_add(c, r, r->status);
+	} else if (NVME_IS_ERROR(r->status)) {
 		rt_counter_add(&c->counters.aborted_commands, 1);
-		return;
 	}
-	rt_counter_add(&c->counters.failed_commands, 1);
-	ebs_error_log_add(c, r, r->status);
 }
 
 void ebs_request_complete(struct ebs_request *r, nvme_status status)
