@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Hostile admin commands for an enabled controller: any fields, any pointers,
+ * from queues that the guest changes while they are read.
+ */
+#include "firmware/rt/scope.h"
+#include "tests/fuzz/nvme_bench.h"
+
+static nvme_action *const actions[] = {
+	nvme_admin_command, nvme_admin_command, nvme_admin_command,
+	nvme_raw_command,   nvme_fill_memory,   nvme_fill_list,
+	nvme_doorbell,      nvme_reap,          nvme_let_run,
+	nvme_let_time_pass, nvme_answer,        nvme_restart,
+	nvme_reset,         nvme_stall,         nvme_replace,
+	nvme_io_command,
+};
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct nvme_bench b;
+
+	nvme_bench_start(&b, data, size);
+	nvme_bench_enable(&b);
+	nvme_bench_run(&b, actions, RT_COUNT(actions));
+	nvme_bench_stop(&b);
+	return 0;
+}

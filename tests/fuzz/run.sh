@@ -1,0 +1,45 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# run.sh SECONDS [target…]: fuzz each target for so long under ASan and UBSan.
+#
+# Starts from the committed corpus and what earlier runs found
+# (build/fuzz/found/TARGET).  What breaks is left in build/fuzz/broken.  With
+# MERGE=1 the committed corpus is made anew from both, as small as it gets.
+set -eu
+
+cd "$(dirname "$0")/../.."
+seconds=${1:?usage: tests/fuzz/run.sh SECONDS [target…]}
+shift
+targets=${*:-$(cd tests/fuzz && ls -- *_fuzz.c | sed 's/\.c$//')}
+build=${FUZZ_BUILD:-build/fuzz}
+
+cmake --preset fuzz -B "$build" >/dev/null
+# shellcheck disable=SC2086 # a list of words
+ninja -C "$build" $targets
+mkdir -p "$build/broken"
+
+merge() {
+	rm -rf "$build/merged"
+	mkdir "$build/merged"
+	"$build/$1" -merge=1 -max_len=4096 "$build/merged" \
+		"tests/fuzz/corpus/$1" "$build/found/$1" 2>/dev/null
+	rm -rf "tests/fuzz/corpus/$1"
+	mv "$build/merged" "tests/fuzz/corpus/$1"
+}
+
+status=0
+for target in $targets; do
+	echo "== $target for $seconds seconds"
+	mkdir -p "$build/found/$target" "tests/fuzz/corpus/$target"
+	"$build/$target" -max_total_time="$seconds" -timeout=10 \
+		-rss_limit_mb=2048 -max_len=4096 -len_control=10 \
+		-print_final_stats=1 -artifact_prefix="$build/broken/$target-" \
+		"$build/found/$target" "tests/fuzz/corpus/$target" \
+		>"$build/$target.log" 2>&1 || status=1
+	grep -E 'SUMMARY|ERROR|^Done|number_of_executed' \
+		"$build/$target.log" || true
+	if [ "${MERGE:-}" = 1 ]; then
+		merge "$target"
+	fi
+done
+exit $status
