@@ -13,8 +13,10 @@
  *   running --reset--> quiescing --quiesced--> reset --> running
  *   running --pause--> quiescing --quiesced--> paused --unpause--> running
  *
- * While a reset is under way the function answers no access: a guest that
- * waits for an FLR sees ones until it is done, as the specification allows.
+ * While a reset is under way no BAR answers.  Nor does configuration space, so
+ * that a guest that waits for an FLR sees ones until it is done (PCIe 6.6.2);
+ * but a bus reset clears it at once, and it answers: the VMM reads it next, and
+ * does so even if the device cannot stop for a long time.
  */
 #include <assert.h>
 #include <errno.h>
@@ -77,9 +79,9 @@ static void start_quiescing(struct pcie_function *fn)
 	fn->type->quiesce(fn);
 }
 
-static void do_reset(struct pcie_function *fn, enum pcie_reset_reason why)
+/* Everything but configuration space. */
+static void reset_rest(struct pcie_function *fn, enum pcie_reset_reason why)
 {
-	pcie_config_reset(fn, reasons[why].keeps_sticky);
 	pcie_interrupt_reset(fn);
 	pcie_bars_reset(fn);
 	fn->type->reset(fn, why);
@@ -87,14 +89,23 @@ static void do_reset(struct pcie_function *fn, enum pcie_reset_reason why)
 	trace_pcie_reset_end(why);
 }
 
+static void choose_reason(struct pcie_function *fn, enum pcie_reset_reason why)
+{
+	if (fn->wants_reset &&
+	    reasons[why].strength <= reasons[fn->reset_reason].strength)
+		return;
+	fn->reset_reason = why;
+	/* The client that asked may look at it before the device is quiet. */
+	if (!reasons[why].keeps_sticky)
+		pcie_config_reset(fn, false);
+}
+
 int pcie_function_reset(struct pcie_function *fn, enum pcie_reset_reason why,
 			pcie_done_fn *done, void *opaque)
 {
 	int error = add_waiter(fn, done, opaque);
 
-	if (!fn->wants_reset ||
-	    reasons[why].strength > reasons[fn->reset_reason].strength)
-		fn->reset_reason = why;
+	choose_reason(fn, why);
 	fn->wants_reset = true;
 	trace_pcie_reset_begin(why);
 	start_quiescing(fn);
@@ -122,7 +133,9 @@ void pcie_function_quiesced(struct pcie_function *fn)
 		return;
 	if (fn->wants_reset) {
 		rt_log_info(fn->name, "%s", reasons[fn->reset_reason].name);
-		do_reset(fn, fn->reset_reason);
+		if (reasons[fn->reset_reason].keeps_sticky)
+			pcie_config_reset(fn, true);
+		reset_rest(fn, fn->reset_reason);
 	}
 	fn->is_paused |= fn->wants_pause;
 	fn->wants_pause = false;
@@ -135,7 +148,8 @@ void pcie_function_power_cycle(struct pcie_function *fn)
 {
 	memset(&fn->state, 0, sizeof fn->state);
 	memset(fn->device_state, 0, fn->type->state_size);
-	do_reset(fn, PCIE_RESET_POWER_ON);
+	pcie_config_reset(fn, false);
+	reset_rest(fn, PCIE_RESET_POWER_ON);
 }
 
 int pcie_function_unpause(struct pcie_function *fn)
@@ -166,7 +180,7 @@ static int power_on(struct pcie_function *fn, struct rt_error *error)
 	if (code)
 		return rt_error_set(error, code, "%s: no memory for its BARs",
 				    fn->name);
-	do_reset(fn, PCIE_RESET_POWER_ON);
+	reset_rest(fn, PCIE_RESET_POWER_ON);
 	return 0;
 }
 
@@ -244,13 +258,16 @@ void pcie_function_destroy(struct pcie_function **fn)
 
 /* ---- the door ---- */
 
+static bool is_config_silent(const struct pcie_function *fn)
+{
+	return fn->wants_reset && reasons[fn->reset_reason].keeps_sticky;
+}
+
 void pcie_region_read(struct pcie_function *fn, unsigned int region,
 		      uint64_t offset, void *data, size_t size)
 {
 	memset(data, 0xff, size);
-	if (pcie_function_is_resetting(fn))
-		return;
-	if (region == PCIE_CONFIG_REGION)
+	if (region == PCIE_CONFIG_REGION && !is_config_silent(fn))
 		pcie_config_read(fn, offset, data, size);
 	else if (region < PCIE_BARS)
 		pcie_bar_read(fn, region, offset, data, size);
@@ -259,9 +276,7 @@ void pcie_region_read(struct pcie_function *fn, unsigned int region,
 void pcie_region_write(struct pcie_function *fn, unsigned int region,
 		       uint64_t offset, const void *data, size_t size)
 {
-	if (pcie_function_is_resetting(fn))
-		return;
-	if (region == PCIE_CONFIG_REGION)
+	if (region == PCIE_CONFIG_REGION && !is_config_silent(fn))
 		pcie_config_write(fn, offset, data, size);
 	else if (region < PCIE_BARS)
 		pcie_bar_write(fn, region, offset, data, size);

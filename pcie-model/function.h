@@ -204,7 +204,8 @@ void pcie_function_destroy(struct pcie_function **fn);
  * Quiesce, then reset; done (may be NULL) is called after it, perhaps before
  * this returns.  A reset asked for during another one is joined to it: the
  * stronger reason wins, and both dones are called.  Until it is over the
- * function does not answer: reads give ones and writes are lost (PCIe 6.6.2).
+ * function does not answer: reads give ones and writes are lost (PCIe 6.6.2),
+ * but for configuration space after a bus reset, which is reset at once.
  * -EBUSY: PCIE_WAITERS wait already; the reset is done but done() not called.
  */
 int pcie_function_reset(struct pcie_function *fn, enum pcie_reset_reason why,

@@ -119,6 +119,34 @@ Test(pcie_function, does_not_answer_while_it_is_reset)
 	cr_expect(config_read(fn, PCI_COMMAND, 2) == 0);
 }
 
+/* QEMU takes the interrupt pin from it next, however long a disk takes. */
+Test(pcie_function, configuration_space_answers_during_a_bus_reset)
+{
+	uint32_t value = 0;
+
+	config_write(fn, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+	fake()->holds_quiesce = true;
+	pcie_function_reset(fn, PCIE_RESET_BUS, NULL, NULL);
+	cr_expect(config_read(fn, PCI_INTERRUPT_PIN, 1) == 1);
+	cr_expect(config_read(fn, PCI_COMMAND, 2) == 0);
+	config_write(fn, PCI_BASE_ADDRESS_0, 4, 0xfebf0000);
+	pcie_region_read(fn, 0, 0, &value, 4);
+	cr_expect(value == UINT32_MAX);
+	pcie_function_quiesced(fn);
+	cr_expect(config_read(fn, PCI_BASE_ADDRESS_0, 4) == 0xfebf0000);
+}
+
+Test(pcie_function, a_bus_reset_during_an_flr_makes_it_answer)
+{
+	fake()->holds_quiesce = true;
+	pcie_function_reset(fn, PCIE_RESET_FLR, NULL, NULL);
+	cr_expect(config_read(fn, 0, 4) == UINT32_MAX);
+	pcie_function_reset(fn, PCIE_RESET_BUS, NULL, NULL);
+	cr_expect(config_read(fn, 0, 4) == 0x80611d0f);
+	pcie_function_quiesced(fn);
+	cr_expect(fake()->resets == 2);
+}
+
 Test(pcie_function, a_pause_stops_without_a_reset)
 {
 	fake()->holds_quiesce = true;
