@@ -296,6 +296,9 @@ static void set_log_level(const struct card_options *options,
 {
 	enum rt_log_level level = (enum rt_log_level)config->card.log_level;
 
+	/* A check says what is wrong, not what it opens meanwhile. */
+	if (options->action == CARD_ACTION_CHECK && level > RT_LOG_WARN)
+		level = RT_LOG_WARN;
 	if (options->log_level)
 		rt_log_level_parse(options->log_level, &level);
 	rt_log_set_level(level);
