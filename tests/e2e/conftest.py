@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Fixtures: private volumes, a card, and a guest that several tests share."""
 import pathlib
+import shutil
 import sys
 import tempfile
 
@@ -48,16 +49,18 @@ class Machine:
 
 
 @pytest.fixture(scope="session")
-def machine():
+def machine(request):
     with tempfile.TemporaryDirectory(prefix="e2e-", dir=CACHE) as folder:
         machine = Machine(pathlib.Path(folder))
         try:
             yield machine
         finally:
-            if machine.guest:
-                machine.guest.save_transcript()
             machine.end_guest()
             machine.card.stop()
+            if request.session.testsfailed:
+                print(f"\nthe card's log: {machine.card.log}")
+            else:
+                shutil.rmtree(machine.card.folder)
 
 
 @pytest.fixture

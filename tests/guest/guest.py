@@ -76,9 +76,8 @@ def tail(path, lines=40):
 class Card:
     """A running nitro-card."""
 
-    def __init__(self, functions, folder=None):
-        self.owned = folder is None
-        self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="nitro-"))
+    def __init__(self, functions):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nitro-card-"))
         self.log = self.folder / "card.log"
         self.functions = functions
         self.process = None
@@ -89,7 +88,7 @@ class Card:
 
     def __exit__(self, kind, *_):
         self.stop()
-        if self.owned and not kind:     # keep the logs of what went wrong
+        if not kind:            # else the log is of interest
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self):
@@ -104,12 +103,15 @@ class Card:
         wait_until(self.is_ready, 20, f"card ready (see {self.log})")
 
     def is_ready(self):
-        if self.process.poll() is not None:
-            raise Failure(f"nitro-card ended with {self.process.returncode}:\n"
-                          + tail(self.log))
+        self.must_run()
         names = [next(iter(f.values()))["name"] for f in self.functions]
         sockets = ["control.sock"] + [f"{name}.sock" for name in names]
         return all((self.folder / s).is_socket() for s in sockets)
+
+    def must_run(self):
+        if self.process.poll() is not None:
+            raise Failure(f"nitro-card ended with {self.process.returncode}:\n"
+                          + tail(self.log))
 
     def stop(self):
         """End the card politely; a card that does not is a failure."""
@@ -150,6 +152,7 @@ class Card:
                    for key in ("RssAnon", "RssFile")) / 1024
 
     def proc(self, name):
+        self.must_run()
         return pathlib.Path(f"/proc/{self.process.pid}/{name}").read_text()
 
 
@@ -160,7 +163,8 @@ class Guest:
     """
 
     def __init__(self, source, firmware="seabios", options=(), qemu_options=()):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="guest-"))
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nitro-guest-"))
+        self.keep_folder = False
         self.source = source
         self.firmware = firmware
         self.options = list(options)
@@ -175,11 +179,9 @@ class Guest:
         return self
 
     def __exit__(self, kind, *_):
-        self.kill()
         if kind:
             self.save_transcript()
-        else:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        self.kill()
 
     def start(self):
         words = [BUILD / "nitroctl", "boot"]
@@ -241,6 +243,8 @@ class Guest:
 
     def failure(self, text):
         self.save_transcript()
+        if isinstance(self.source, Card):
+            self.source.must_run()
         end = self.transcript.decode(errors="replace").splitlines()[-30:]
         return Failure("\n".join(
             [text, "the end of the console:", *end,
@@ -248,6 +252,7 @@ class Guest:
              "nitroctl said:", tail(self.log)]))
 
     def save_transcript(self):
+        self.keep_folder = True
         (self.folder / "console.log").write_bytes(self.transcript)
 
     def wait_for_shell(self, timeout=BOOT_SECONDS):
@@ -310,6 +315,8 @@ class Guest:
         for connection in (self.console, self.monitor):
             if connection:
                 connection.close()
+        if not self.keep_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def power_off(self, timeout=60):
         self.send("poweroff")
