@@ -26,7 +26,7 @@ struct pcie_dma_window;
 /* Largest DMA message; QEMU loses the stream above about 208 KiB. */
 #define PCIE_DMA_MESSAGE_BYTES (128u * 1024)
 #define PCIE_DMA_MAX_WINDOWS   65535u
-#define PCIE_DMA_MAX_FILES     512u
+#define PCIE_DMA_MAX_FILES     256u
 #define PCIE_DMA_CHECK_BYTES   4096u
 
 struct pcie_dma_range {
@@ -165,6 +165,7 @@ struct pcie_dma {
 	uint32_t message_bytes;
 	bool told_not_shared;
 	bool told_not_memory;
+	bool told_nothing;
 };
 
 void pcie_dma_init(struct pcie_function *fn);

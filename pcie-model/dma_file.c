@@ -98,6 +98,14 @@ static void free_file(struct pcie_function *fn, struct pcie_dma_file *file)
 	free(file);
 }
 
+/* To refuse the window would be the end of QEMU. */
+static int tell_too_many(struct pcie_function *fn)
+{
+	rt_log_warn(fn->name, "the client shares memory from too many files: "
+			      "one more is reached by slow messages");
+	return 0;
+}
+
 static int open_file(struct pcie_function *fn, int fd, const struct stat *st,
 		     bool is_write, struct pcie_dma_file **out)
 {
@@ -120,7 +128,7 @@ static int open_file(struct pcie_function *fn, int fd, const struct stat *st,
 		file->guard = rt_guard_add(file->bytes, file->size);
 		if (!file->guard) {
 			munmap(file->bytes, file->size);
-			return -ENOSPC;
+			return tell_too_many(fn);
 		}
 	}
 	LIST_INSERT_HEAD(&fn->dma.files, file, entry);
@@ -166,10 +174,10 @@ int pcie_dma_file_get(struct pcie_function *fn, int fd, uint64_t offset,
 		return -EACCES;
 	*out = find_file(fn, &st, end, is_write);
 	if (!*out && fn->dma.file_count >= PCIE_DMA_MAX_FILES)
-		return -ENOSPC;
+		return tell_too_many(fn);
 	if (!*out)
 		error = open_file(fn, fd, &st, is_write, out);
-	if (!error)
+	if (*out)
 		(*out)->window_count++;
 	return error;
 }

@@ -64,7 +64,7 @@ int pcie_dma_file_intact(struct pcie_function *fn, struct pcie_dma_file *file);
 
 /*
  * The mapping for a window; *out is NULL if the descriptor is not memory that
- * we touch directly.  0, -EINVAL, -EACCES, -ENOSPC, -ENOMEM.
+ * we touch directly, or if there are too many.  0, -EINVAL, -EACCES, -ENOMEM.
  */
 int pcie_dma_file_get(struct pcie_function *fn, int fd, uint64_t offset,
 		      uint64_t size, unsigned int protection,

@@ -53,6 +53,17 @@ static struct pcie_dma_window *find_window(struct pcie_dma *dma, uint64_t iova)
 	return &dma->windows[slot];
 }
 
+static int tell_nothing(struct pcie_function *fn)
+{
+	if (!fn->dma.window_count && !fn->dma.told_nothing) {
+		fn->dma.told_nothing = true;
+		rt_log_warn(fn->name,
+			    "DMA fails: the client has given no memory.  With "
+			    "cloud-hypervisor, add: --memory shared=on");
+	}
+	return -EFAULT;
+}
+
 int pcie_dma_locate(struct pcie_function *fn, uint64_t iova, uint64_t size,
 		    bool is_write, struct pcie_dma_piece *out)
 {
@@ -61,7 +72,7 @@ int pcie_dma_locate(struct pcie_function *fn, uint64_t iova, uint64_t size,
 	uint64_t rest;
 
 	if (!window)
-		return -EFAULT;
+		return tell_nothing(fn);
 	if (!(window->protection & needed))
 		return -EACCES;
 	rest = window->last - iova; /* one less than there is: no overflow */
@@ -234,6 +245,7 @@ void pcie_dma_unmap_all(struct pcie_function *fn)
 	dma->can_check = false;
 	dma->told_not_shared = false;
 	dma->told_not_memory = false;
+	dma->told_nothing = false;
 }
 
 /* Add host memory to the vector, joined to the last entry where it touches. */

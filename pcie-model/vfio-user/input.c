@@ -10,6 +10,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <string.h>
 
@@ -132,9 +133,16 @@ static void drop_message(struct pcie_server *server, size_t size)
 	input->progress = 0;
 }
 
-/* False: it wants another turn. */
-static bool work_on_command(struct pcie_server *server,
-			    const struct vfio_user_header *header)
+/* A command that moves much data counts for many; see the budget. */
+static unsigned int cost_of(const struct pcie_server_request *request)
+{
+	return 1 + (unsigned int)((request->size + request->reply_size) /
+				  PCIE_SERVER_COST_BYTES);
+}
+
+/* Returns what it cost; UINT_MAX: it wants another turn. */
+static unsigned int work_on_command(struct pcie_server *server,
+				    const struct vfio_user_header *header)
 {
 	struct pcie_server_input *input = &server->input;
 	struct pcie_server_request request = {
@@ -156,9 +164,9 @@ static bool work_on_command(struct pcie_server *server,
 		answer = pcie_server_command(server, &request);
 	input->progress = request.progress;
 	if (answer == PCIE_SERVER_AGAIN)
-		return false;
+		return UINT_MAX;
 	drop_message(server, header->size);
-	return true;
+	return cost_of(&request);
 }
 
 static void work_on_reply(struct pcie_server *server,
@@ -201,14 +209,19 @@ static bool work(struct pcie_server *server)
 {
 	struct vfio_user_header header;
 	unsigned int budget = PCIE_SERVER_TURN_COMMANDS;
+	unsigned int cost;
 
 	while (!server->broken && get_message(server, &header)) {
+		cost = 1;
 		if (is_reply(&header))
 			work_on_reply(server, &header);
 		else if (is_blocked(server))
 			return false;
-		else if (!work_on_command(server, &header) || !--budget)
+		else
+			cost = work_on_command(server, &header);
+		if (cost >= budget)
 			return true;
+		budget -= cost;
 	}
 	return false;
 }

@@ -31,7 +31,10 @@
 #include "pcie-model/function.h"
 #include "pcie-model/vfio-user/server_private.h"
 
-/* Between two tries of a reset that found too many others waiting. */
+/*
+ * Between two tries of a reset that found too many others waiting, or to take
+ * a client for which there was no descriptor.
+ */
 #define RETRY_NS (10 * UINT64_C(1000000))
 
 void pcie_server_break(struct pcie_server *server, const char *why)
@@ -112,9 +115,15 @@ static void settle(struct pcie_server *server)
 			       rt_loop_now_ns(loop) + RETRY_NS);
 }
 
-static void retry_settle(struct rt_timer *timer)
+static void try_again(struct rt_timer *timer)
 {
-	settle(rt_container_of(timer, struct pcie_server, retry));
+	struct pcie_server *server =
+		rt_container_of(timer, struct pcie_server, retry);
+
+	if (server->state == PCIE_SERVER_LEAVING)
+		settle(server);
+	else
+		watch_listener(server);
 }
 
 static void leave(struct pcie_server *server, const char *why)
@@ -161,13 +170,21 @@ int pcie_server_attach(struct pcie_server *server, int fd)
 /* Without a free descriptor we could neither accept nor refuse. */
 static int accept_with_spare(struct pcie_server *server)
 {
+	struct rt_loop *loop = server->fn->loop;
 	int fd;
 
-	close(server->spare_fd);
+	if (server->spare_fd >= 0)
+		close(server->spare_fd);
 	fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd >= 0)
 		close(fd);
 	server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	/* Not even so: look away for a while, the listener stays ready. */
+	if (fd < 0) {
+		ignore_listener(server);
+		rt_timer_start(loop, &server->retry,
+			       rt_loop_now_ns(loop) + RETRY_NS);
+	}
 	rt_log_error(server->fn->name,
 		     "a client was refused: out of file descriptors");
 	return -1;
@@ -192,7 +209,7 @@ static void client_waits(struct rt_watch *watch, uint32_t events)
 
 	(void)events;
 	/* Its successor may be seen before its own end. */
-	if (is_busy && vfio_user_has_hung_up(server->fd)) {
+	if (is_busy && (server->broken || vfio_user_has_hung_up(server->fd))) {
 		pcie_server_break(server, "it hung up");
 		ignore_listener(server);
 		return;
@@ -262,7 +279,7 @@ static struct pcie_server *new_server(struct pcie_function *fn,
 	server->in_watch.ready = pcie_server_input_ready;
 	server->out_watch.ready = pcie_server_output_ready;
 	server->task.run = go_on;
-	server->retry.fired = retry_settle;
+	server->retry.fired = try_again;
 	server->deferred.timer.fired = pcie_server_answer_late;
 	server->channel.timer.fired = pcie_server_dma_timeout;
 	server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -333,6 +350,7 @@ void pcie_server_destroy(struct pcie_server **out, void (*done)(void *opaque),
 		leave(server, "the server ends");
 	} else if (server->state == PCIE_SERVER_IDLE) {
 		/* The device may be at work without a client. */
+		rt_timer_stop(server->fn->loop, &server->retry);
 		server->state = PCIE_SERVER_LEAVING;
 		settle(server);
 	}

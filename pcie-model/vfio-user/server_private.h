@@ -40,6 +40,7 @@
 	 VFIO_USER_TEXT_MAX)
 #define PCIE_SERVER_TURN_BYTES    (64u * 1024)
 #define PCIE_SERVER_TURN_COMMANDS 512u
+#define PCIE_SERVER_COST_BYTES    512u /* count as one command more */
 
 /* Our own messages in flight, and how many bytes of them may lie unsent. */
 #define PCIE_SERVER_DMA_SLOTS 32u
