@@ -448,7 +448,7 @@ size_t rt_trace_format_json(const struct rt_trace_record *record, char *text,
 			    size_t size)
 {
 	struct text out = { .start = text, .size = size };
-	char words[512];
+	char words[512] = "";
 	struct text message = { .start = words, .size = sizeof words };
 
 	put_message(&message, record);

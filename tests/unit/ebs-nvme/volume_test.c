@@ -3,8 +3,10 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/loop.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -465,6 +467,72 @@ Test(ebs_volume_file, many_requests_at_a_time_all_complete)
 	for (size_t i = 0; i < MANY; i++)
 		cr_expect_eq(finish(&r[i]), 0);
 	check_file();
+}
+
+/* --- Block devices ----------------------------------------------------- */
+
+static char device_path[32];
+
+/* A loop device on the test's file; it goes with its last descriptor. */
+static int make_device(uint32_t block_size)
+{
+	RT_FD int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	RT_FD int file = -1;
+	struct loop_config config = { .block_size = block_size,
+				      .info.lo_flags = LO_FLAGS_AUTOCLEAR };
+	int number = control < 0 ? -1 : ioctl(control, LOOP_CTL_GET_FREE);
+	int device;
+
+	if (number < 0)
+		cr_skip_test("no loop devices here");
+	make_file(SIZE);
+	file = open(path, O_RDWR | O_CLOEXEC);
+	snprintf(device_path, sizeof device_path, "/dev/loop%d", number);
+	device = open(device_path, O_RDWR | O_CLOEXEC);
+	config.fd = (unsigned int)file;
+	if (device < 0 || ioctl(device, LOOP_CONFIGURE, &config))
+		cr_skip_test("no loop device to be had");
+	return device;
+}
+
+static void make_device_volume(uint32_t block_size)
+{
+	RT_FD int device = make_device(block_size);
+
+	cr_assert_eq(
+		open_volume((struct ebs_volume_config){ .file = device_path }),
+		0, "%s", error.text);
+	cr_expect_eq(volume->size, SIZE);
+}
+
+Test(ebs_volume_open, a_block_device_is_a_volume)
+{
+	make_device_volume(512);
+	check_edges();
+	check_random_traffic();
+	check_discard_leaves_the_rest();
+	cr_expect_eq(run_durable(EBS_VOLUME_WRITE_ZEROES, 512, 8192, NULL), 0);
+}
+
+Test(ebs_volume_open, a_block_device_may_have_larger_blocks_than_ours)
+{
+	make_device_volume(4096);
+	check_edges();
+	check_random_traffic();
+	/* It cannot discard a part of a block, and need not. */
+	cr_expect_eq(run(EBS_VOLUME_DISCARD, 512, 512, NULL), 0);
+	cr_expect_eq(run(EBS_VOLUME_READ, 0, SIZE, bytes), 0);
+	cr_expect_arr_eq(bytes, wanted, SIZE);
+}
+
+Test(ebs_volume_open, a_block_device_belongs_to_one_card)
+{
+	struct ebs_volume_config config = { .file = device_path };
+	struct ebs_volume *second = NULL;
+
+	make_device_volume(512);
+	cr_expect_eq(ebs_volume_open(loop, &config, &second, &error), -EBUSY);
+	cr_expect_null(second);
 }
 
 /* --- Opening ----------------------------------------------------------- */
