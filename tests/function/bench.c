@@ -72,7 +72,7 @@ void bench_make_card(struct bench *b, const struct bench_options *options)
 		b->options = *options;
 	rt_log_set_level(RT_LOG_ERROR);
 	cr_assert_eq(rt_guard_install(), 0);
-	cr_assert_eq(rt_loop_create(NULL, &b->loop), 0);
+	cr_assert_eq(rt_loop_create(&b->clock, &b->loop), 0);
 	fill_config(&b->options, &config);
 	rc = pcie_function_create(&ebs_function, "ebs0", b->loop, &config,
 				  &b->fn, &error);
@@ -119,6 +119,14 @@ void bench_settle(struct bench *b)
 		    b->options.is_by_message && host_poll(b->host, 0) > 0)
 			quiet = 0;
 	}
+}
+
+void bench_pass_time(struct bench *b, uint64_t ns)
+{
+	if (!b->clock.is_virtual)
+		rt_clock_make_virtual(&b->clock, rt_clock_now_ns(&b->clock));
+	rt_clock_advance(&b->clock, ns);
+	bench_settle(b);
 }
 
 void bench_stall_io(struct bench *b, bool is_on)

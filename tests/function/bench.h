@@ -37,6 +37,7 @@ struct bench_options {
 
 struct bench {
 	struct bench_options options;
+	struct rt_clock clock; /* the host's until a test makes it virtual */
 	struct rt_loop *loop;
 	struct pcie_function *fn;
 	struct pcie_server *server;
@@ -57,6 +58,9 @@ void bench_start(struct bench *b, const struct bench_options *options);
 void bench_hang_up(struct bench *b);
 void bench_remove_card(struct bench *b);
 void bench_stop(struct bench *b);
+
+/* The device's clock jumps ahead, and from now on only so. */
+void bench_pass_time(struct bench *b, uint64_t ns);
 
 /* Let the device run until nothing happens any more. */
 void bench_settle(struct bench *b);

@@ -181,6 +181,7 @@ Test(function_resets, disable_does_not_wait_for_a_mute_client)
 {
 	struct nvme_cmd cmd = { .opcode = NVME_ADMIN_IDENTIFY,
 				.cdw10 = le32_put(1) };
+	uint64_t started_ns;
 	struct bench b;
 
 	bench_start(&b, &(struct bench_options){ .is_by_message = true });
@@ -188,7 +189,10 @@ Test(function_resets, disable_does_not_wait_for_a_mute_client)
 	host_set_quirks(b.host, HOST_MUTE_DMA);
 	cr_assert_eq(host_nvme_submit(b.nvme, 0, &cmd, NULL), 0);
 	bench_settle(&b);
+	started_ns = rt_clock_now_ns(&b.clock);
 	cr_expect_eq(host_nvme_disable(b.nvme), 0);
+	cr_expect_lt(rt_clock_now_ns(&b.clock) - started_ns, 2 * RT_NS_PER_S,
+		     "a guest waits for this with its processor");
 	host_set_quirks(b.host, 0);
 	cr_expect_eq(host_nvme_enable(b.nvme), 0);
 	cr_expect_eq(host_nvme_get_feature(b.nvme, 1, 0, NULL), 0);
