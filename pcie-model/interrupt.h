@@ -92,6 +92,9 @@ int pcie_interrupt_set(struct pcie_function *fn, uint32_t flags, uint32_t index,
 void pcie_interrupt_drop(struct pcie_function *fn);
 
 /* Private to pcie-model from here. */
+void pcie_event_signal(int fd);
+/* The pin, if it is high and nothing holds it. */
+void pcie_intx_fire(struct pcie_function *fn);
 void pcie_interrupt_init(struct pcie_function *fn);
 /* Take a predecessor's state; what cannot be in it is left out. */
 void pcie_interrupt_restore(struct pcie_function *fn,
