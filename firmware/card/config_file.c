@@ -253,6 +253,29 @@ static bool read_events(struct reader *reader)
 	return is_good;
 }
 
+/* How many bytes follow the first one of a character; 4: it is none. */
+static size_t bytes_after(unsigned char first)
+{
+	if (first < 0x80)
+		return 0;
+	if (first < 0xc2 || first > 0xf4)
+		return 4;
+	return first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+}
+
+/* RFC 3629: neither longer than needed, nor a surrogate, nor too large. */
+static bool is_second_byte(unsigned char first, unsigned char second)
+{
+	static const unsigned char firsts[] = { 0xe0, 0xed, 0xf0, 0xf4 };
+	static const unsigned char least[] = { 0xa0, 0x80, 0x90, 0x80 };
+	static const unsigned char most[] = { 0xbf, 0x9f, 0xbf, 0x8f };
+	const unsigned char *found = memchr(firsts, first, sizeof firsts);
+	size_t i = found ? (size_t)(found - firsts) : 0;
+
+	return second >= (found ? least[i] : 0x80) &&
+	       second <= (found ? most[i] : 0xbf);
+}
+
 /* libfyaml looks at bytes past what it was told when a character is cut. */
 static bool is_utf8(const struct card_source *source, size_t *out_bad)
 {
@@ -261,14 +284,11 @@ static bool is_utf8(const struct card_source *source, size_t *out_bad)
 
 	for (size_t i = 0; i < source->size; i += more + 1) {
 		*out_bad = i;
-		more = text[i] < 0x80             ? 0
-		       : (text[i] & 0xe0) == 0xc0 ? 1
-		       : (text[i] & 0xf0) == 0xe0 ? 2
-		       : (text[i] & 0xf8) == 0xf0 ? 3
-						  : 4;
-		if (more == 4 || !text[i] || source->size - i <= more)
+		more = bytes_after(text[i]);
+		if (more == 4 || !text[i] || source->size - i <= more ||
+		    (more && !is_second_byte(text[i], text[i + 1])))
 			return false;
-		for (size_t j = 1; j <= more; j++)
+		for (size_t j = 2; j <= more; j++)
 			if ((text[i + j] & 0xc0) != 0x80)
 				return false;
 	}
