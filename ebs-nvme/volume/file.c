@@ -287,7 +287,8 @@ static int say_why(struct rt_error *error, const char *path, int code)
 		rt_error_hint(error, "let this user write it, or make the "
 				     "volume read-only");
 	if (code == -EBUSY)
-		rt_error_hint(error, "unmount it first");
+		rt_error_hint(error,
+			      "unmount it, or stop the card that has it");
 	return code;
 }
 
