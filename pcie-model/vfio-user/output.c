@@ -27,6 +27,7 @@ static size_t message_size(const uint8_t *message)
 	return header.size;
 }
 
+/* Not while a descriptor waits: fd_at stays. */
 static void compact(struct pcie_server_output *output)
 {
 	if (!output->start)
@@ -34,7 +35,6 @@ static void compact(struct pcie_server_output *output)
 	memmove(output->bytes, output->bytes + output->start,
 		output->end - output->start);
 	output->end -= output->start;
-	output->fd_at -= output->fd >= 0 ? output->start : 0;
 	output->start = 0;
 }
 
