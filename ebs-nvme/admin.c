@@ -24,6 +24,13 @@ static const struct admin_command commands[256] = {
 #undef NVM
 };
 
+nvme_status ebs_not_offered(struct ebs_request *r, nvme_status status,
+			    unsigned int byte)
+{
+	r->error_location = (uint16_t)bits_put(NVME_ERROR_BYTE, 0, byte);
+	return status;
+}
+
 nvme_status ebs_guest_error(struct ebs_request *r, enum ebs_rule rule,
 			    nvme_status status, unsigned int byte,
 			    unsigned int bit)

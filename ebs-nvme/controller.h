@@ -215,6 +215,9 @@ void ebs_requests_resume(struct ebs_controller *c);
 nvme_status ebs_guest_error(struct ebs_request *r, enum ebs_rule rule,
 			    nvme_status status, unsigned int byte,
 			    unsigned int bit);
+/* The same, where asking is not a mistake: what is optional may be missing. */
+nvme_status ebs_not_offered(struct ebs_request *r, nvme_status status,
+			    unsigned int byte);
 #define ebs_invalid_field(r, byte, bit)                                        \
 	ebs_guest_error(r, EBS_RULE_RESERVED_FIELD, NVME_INVALID_FIELD, byte,  \
 			bit)

@@ -287,7 +287,7 @@ nvme_status ebs_admin_get_features(struct ebs_request *r)
 	nvme_status status = NVME_SUCCESS;
 
 	if (!f)
-		return ebs_invalid_field(r, EBS_BYTE_CDW10, 0);
+		return ebs_not_offered(r, NVME_INVALID_FIELD, EBS_BYTE_CDW10);
 	if (select > NVME_SEL_CAPABILITIES)
 		return ebs_invalid_field(r, EBS_BYTE_CDW10 + 1, 0);
 	if (select == NVME_SEL_CAPABILITIES) {
@@ -327,7 +327,7 @@ nvme_status ebs_admin_set_features(struct ebs_request *r)
 	nvme_status status;
 
 	if (!f)
-		return ebs_invalid_field(r, EBS_BYTE_CDW10, 0);
+		return ebs_not_offered(r, NVME_INVALID_FIELD, EBS_BYTE_CDW10);
 	if (bits_get(NVME_FEATURE_SV, le32_get(r->cmd.cdw10)))
 		return ebs_guest_error(r, EBS_RULE_RESERVED_FIELD,
 				       NVME_FEATURE_NOT_SAVEABLE,

@@ -158,7 +158,7 @@ static nvme_status active_list(struct ebs_request *r)
 static nvme_status descriptors(struct ebs_request *r)
 {
 	if (r->c->profile->version < NVME_VERSION(1, 3))
-		return ebs_invalid_field(r, EBS_BYTE_CDW10, 0);
+		return ebs_not_offered(r, NVME_INVALID_FIELD, EBS_BYTE_CDW10);
 	if (le32_get(r->cmd.nsid) != 1)
 		return bad_namespace(r);
 	ebs_identify_descriptors(r->c, r->data);
@@ -178,7 +178,7 @@ nvme_status ebs_admin_identify(struct ebs_request *r)
 	nvme_status status;
 
 	if (cns >= sizeof structures / sizeof *structures)
-		return ebs_invalid_field(r, EBS_BYTE_CDW10, 0);
+		return ebs_not_offered(r, NVME_INVALID_FIELD, EBS_BYTE_CDW10);
 	memset(r->data, 0, NVME_IDENTIFY_BYTES);
 	status = structures[cns](r);
 	if (NVME_IS_ERROR(status))

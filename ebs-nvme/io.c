@@ -262,7 +262,7 @@ static void discarded(struct ebs_volume_io *io, int error)
 {
 	struct ebs_request *r = rt_container_of(io, struct ebs_request, io);
 
-	if (error)
+	if (error && error != -EOPNOTSUPP) /* it is advice */
 		ebs_request_complete(r, engine_status(r, error));
 	else if (ebs_request_goes_on(r))
 		discard_next(r);
@@ -313,7 +313,7 @@ static void ranges_read(struct ebs_request *r, nvme_status status)
 	else if (is_deallocate && r->c->volume->can_discard)
 		discard_next(r);
 	else
-		ebs_request_complete(r, NVME_SUCCESS); /* it is advice */
+		ebs_request_complete(r, NVME_SUCCESS);
 }
 
 static void read_ranges(struct ebs_request *r)

@@ -252,9 +252,8 @@ static uint64_t requested_offset(const struct ebs_request *r)
 static nvme_status check(struct ebs_request *r, const struct log_page *page)
 {
 	if (!page)
-		return ebs_guest_error(r, EBS_RULE_RESERVED_FIELD,
-				       NVME_INVALID_LOG_PAGE, EBS_BYTE_CDW10,
-				       0);
+		return ebs_not_offered(r, NVME_INVALID_LOG_PAGE,
+				       EBS_BYTE_CDW10);
 	if (!is_namespace_good(page, le32_get(r->cmd.nsid)))
 		return ebs_guest_error(r, EBS_RULE_NAMESPACE,
 				       NVME_INVALID_NAMESPACE, EBS_BYTE_NSID,
