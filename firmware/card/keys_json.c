@@ -89,12 +89,17 @@ static json_t *schema_of_size(const struct rt_option *option)
 			 "^[0-9]+ *([KMGT]i?B?|kB|B)?$");
 }
 
+/* A choice that looks like a number may be written as one. */
 static json_t *schema_of_choice(const struct rt_option *option)
 {
 	json_t *choices = json_array();
+	uint64_t number;
 
-	for (size_t i = 0; option->choices[i]; i++)
+	for (size_t i = 0; option->choices[i]; i++) {
 		json_array_append_new(choices, json_string(option->choices[i]));
+		if (card_parse_number(option->choices[i], &number))
+			json_array_append_new(choices, number_to_json(number));
+	}
 	return json_pack("{s:o}", "enum", choices);
 }
 

@@ -276,7 +276,12 @@ static int serve(const struct card_options *options, struct card_config *config)
 		status = rt_loop_run(program.loop);
 		rt_log_info(config->card.name, "stopping");
 	}
-	return finish(&program) || status ? EXIT_FAILURE : EXIT_SUCCESS;
+	if (finish(&program))
+		return EXIT_FAILURE;
+	/* What was wrong with the configuration has been said. */
+	return status == -EINVAL ? EXIT_CONFIG
+	       : status          ? EXIT_FAILURE
+				 : EXIT_SUCCESS;
 }
 
 static int act(const struct card_options *options, struct card_config *config)

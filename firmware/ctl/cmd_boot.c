@@ -342,7 +342,8 @@ static enum ctl_exit start_card(struct ctl *ctl, struct boot *boot)
 	if (!boot->image)
 		return CTL_DONE;
 	ctl->socket_dir = boot->folder;
-	return ctl_card_start(&boot->card, boot->folder, boot->image)
+	return ctl_card_start(&boot->card, boot->folder, boot->image,
+			      boot->cpus)
 		       ? CTL_DONE
 		       : CTL_REFUSED;
 }

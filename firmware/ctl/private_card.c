@@ -40,7 +40,7 @@ static void find_program(char *path, size_t size)
 }
 
 static bool write_config(const char *path, const char *folder,
-			 const char *image)
+			 const char *image, unsigned int cpus)
 {
 	RT_FREE char *whole = realpath(image, NULL);
 	json_t *config;
@@ -50,9 +50,10 @@ static bool write_config(const char *path, const char *folder,
 		ctl_complain("%s: %s", image, strerror(errno));
 		return false;
 	}
-	config = json_pack("{s:{s:s, s:s}, s:[{s:{s:s, s:{s:s}}}]}", "card",
-			   "name", "boot", "socket-dir", folder, "functions",
-			   "ebs", "name", "ebs0", "volume", "file", whole);
+	config = json_pack("{s:{s:s, s:s}, s:[{s:{s:s, s:i, s:{s:s}}}]}",
+			   "card", "name", "boot", "socket-dir", folder,
+			   "functions", "ebs", "name", "ebs0", "vcpus",
+			   (int)cpus, "volume", "file", whole);
 	if (!config) {
 		ctl_complain("%s: its path is not UTF-8", image);
 		return false;
@@ -84,7 +85,7 @@ static bool wait_until_ready(struct ctl_child *card, const char *folder)
 }
 
 bool ctl_card_start(struct ctl_child *card, const char *folder,
-		    const char *image)
+		    const char *image, unsigned int cpus)
 {
 	char program[PATH_MAX + 16], path[PATH_MAX];
 	struct ctl_argv argv = { 0 };
@@ -94,7 +95,7 @@ bool ctl_card_start(struct ctl_child *card, const char *folder,
 	snprintf(path, sizeof path, "%s/card.log", folder);
 	log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	snprintf(path, sizeof path, "%s/card.yaml", folder);
-	if (log < 0 || !write_config(path, folder, image))
+	if (log < 0 || !write_config(path, folder, image, cpus))
 		return false;
 	find_program(program, sizeof program);
 	ctl_argv_add(&argv, "%s", program);
