@@ -4,8 +4,10 @@
  * thread, because its loop belongs to the thread that made it; the main thread
  * waits for each to start and tells each to stop by a posted call.
  *
- *   main:      create thread → wait `started` …… post stop → wait `ended`, join
- *   function:  make loop, function, server → `started` → run → `ended`
+ *   main:      create thread → wait `started` …… post stop, `released` → wait
+ *              `ended`, join
+ *   function:  make loop, function, server → `started` → run → wait `released`,
+ *              destroy the loop → `ended`
  */
 #include "firmware/card/card.h"
 
@@ -151,6 +153,28 @@ static void stop_function(struct rt_task *task)
 		take_down(function);
 }
 
+static void wait_for(sem_t *semaphore)
+{
+	while (sem_wait(semaphore) && errno == EINTR)
+		;
+}
+
+/* Whoever posted the last call may not have returned from posting yet. */
+static void end_loop(struct card_function *function, int status)
+{
+	if (function->error.code) {
+		if (function->loop)
+			rt_loop_destroy(&function->loop);
+		return;
+	}
+	if (status) /* it stays: others may still post */
+		rt_log_error(function->config->name, "the loop failed: %s",
+			     strerror(-status));
+	wait_for(&function->released);
+	if (!status)
+		rt_loop_destroy(&function->loop);
+}
+
 static void *run_function(void *opaque)
 {
 	struct card_function *function = opaque;
@@ -169,20 +193,9 @@ static void *run_function(void *opaque)
 	sem_post(&function->started);
 	if (!status)
 		status = rt_loop_run(function->loop);
-	/* A loop that failed by itself stays, as others may still post. */
-	if (status && !function->error.code)
-		rt_log_error(function->config->name, "the loop failed: %s",
-			     strerror(-status));
-	else if (function->loop)
-		rt_loop_destroy(&function->loop);
+	end_loop(function, status);
 	sem_post(&function->ended);
 	return NULL;
-}
-
-static void wait_for(sem_t *semaphore)
-{
-	while (sem_wait(semaphore) && errno == EINTR)
-		;
 }
 
 static bool wait_until(sem_t *semaphore, const struct timespec *deadline)
@@ -209,6 +222,7 @@ static int start_function(struct card_function *function)
 	int status;
 
 	sem_init(&function->started, 0, 0);
+	sem_init(&function->released, 0, 0);
 	sem_init(&function->ended, 0, 0);
 	function->stop.run = stop_function;
 	function->error_node = function->config->node;
@@ -287,6 +301,14 @@ int card_start(struct card_config *config, enum card_mode mode,
 	return -EINVAL;
 }
 
+static void ask_to_end(struct card_function *function)
+{
+	if (!function->has_thread || function->error.code)
+		return;
+	rt_loop_post(function->loop, &function->stop);
+	sem_post(&function->released);
+}
+
 static bool end_function(struct card_function *function,
 			 const struct timespec *deadline)
 {
@@ -299,6 +321,7 @@ static bool end_function(struct card_function *function,
 	}
 	pthread_join(function->thread, NULL);
 	sem_destroy(&function->started);
+	sem_destroy(&function->released);
 	sem_destroy(&function->ended);
 	return true;
 }
@@ -310,9 +333,7 @@ bool card_stop(struct card **card)
 	bool all_ended = true;
 
 	for (size_t i = 0; i < c->count; i++)
-		if (c->functions[i].has_thread && !c->functions[i].error.code)
-			rt_loop_post(c->functions[i].loop,
-				     &c->functions[i].stop);
+		ask_to_end(&c->functions[i]);
 	for (size_t i = 0; i < c->count; i++)
 		all_ended &= end_function(&c->functions[i], &deadline);
 	*card = NULL;

@@ -32,7 +32,7 @@ struct card_function {
 	char socket[CARD_SOCKET_PATH]; /* "": it does not listen */
 	pthread_t thread;
 	bool has_thread;
-	sem_t started, ended;
+	sem_t started, released, ended;
 	/* Written by its thread before `started`, constant after it. */
 	struct rt_loop *loop;
 	const struct pcie_server_stats *stats; /* NULL: no server */
