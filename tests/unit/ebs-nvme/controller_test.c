@@ -42,6 +42,27 @@ Test(ebs_controller, it_does_the_same_by_message, .fini = rig_stop)
 	cr_expect_eq(rig_at(RIG_DATA)[8191], 0x5a);
 }
 
+Test(ebs_controller, it_notices_that_memory_is_not_shared, .fini = rig_stop)
+{
+	rig.is_private = true;
+	rig_start(EBS_PROFILE_EBS_2);
+	rig_enable(16);
+	rig_make_pair(1);
+	memset(rig_at(RIG_DATA), 0x5a, 8192);
+	cr_expect_eq(rig_run(1, rig_rw(NVME_NVM_WRITE, 8, 16)), 0);
+	cr_expect_eq(rig.bytes[8 * 512], 0x5a);
+	cr_expect_eq(rt_counter_read(&rig.c->counters.bounced), 1);
+}
+
+Test(ebs_controller, a_command_of_zeroes_may_be_meant, .fini = rig_stop)
+{
+	rig_start(EBS_PROFILE_EBS_2);
+	rig_enable(16);
+	rig.next_cid = UINT16_MAX; /* the next one is 0 */
+	cr_expect_eq(rig_run(0, (struct nvme_cmd){ .opcode = 0 }), 0x101);
+	cr_expect_eq(rig_identify(NVME_CNS_CONTROLLER, 0), 0);
+}
+
 static const struct {
 	const char *name;
 	uint32_t cc, aqa;

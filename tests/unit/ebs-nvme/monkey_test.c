@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "firmware/rt/log.h"
 #include "firmware/rt/scope.h"
 #include "pcie-model/function.h"
 #include "tests/unit/ebs-nvme/rig.h"
@@ -99,6 +100,53 @@ static void submit_some(void)
 
 	for (uint32_t i = dice(6); i < 6; i++)
 		rig_submit(qid, some_command(qid));
+}
+
+/* Enough to make commands wait for buffers. */
+static void submit_many(void)
+{
+	rig.holds_messages = true;
+	rig.holds_io = dice(2);
+	for (uint16_t qid = 0; qid < 3; qid++)
+		for (uint32_t i = 0; i < 14; i++)
+			rig_submit(qid, some_command(qid));
+}
+
+static void coalesce(void)
+{
+	rig_submit(0, (struct nvme_cmd){
+			      .opcode = NVME_ADMIN_SET_FEATURES,
+			      .cdw10 = le32_put(NVME_FID_COALESCING),
+			      .cdw11 = le32_put(dice(20) << 8 | dice(4)),
+		      });
+}
+
+/* Somewhere a Dataset Management may find it. */
+static void fill_ranges(void)
+{
+	uint8_t *page = rig_at(RIG_DATA + dice(64) * 4096);
+	struct nvme_dsm_range range;
+
+	for (int i = 0; i < 16; i++) {
+		range = (struct nvme_dsm_range){
+			.start = le64_put(dice(RIG_VOLUME / 512)),
+			.blocks = le32_put(dice(4)),
+		};
+		memcpy(page + i * sizeof range, &range, sizeof range);
+	}
+}
+
+static void deallocate(void)
+{
+	struct nvme_cmd cmd = { .opcode = NVME_NVM_DSM,
+				.nsid = le32_put(1),
+				.prp1 = le64_put(RIG_DATA + dice(64) * 4096),
+				.cdw10 = le32_put(dice(16)),
+				.cdw11 = le32_put(4) };
+
+	for (uint32_t i = dice(20); i; i--)
+		fill_ranges();
+	rig_submit((uint16_t)(1 + dice(2)), cmd);
 }
 
 static void take_completions(void)
@@ -260,6 +308,8 @@ static const struct {
 	{ 4, set_fault },       { 8, hold_or_let_go },
 	{ 10, end_some_io },    { 10, let_time_pass },
 	{ 2, use_msix },        { 2, resize },
+	{ 4, submit_many },     { 2, coalesce },
+	{ 6, deallocate },
 };
 
 static void act(void)
@@ -283,10 +333,10 @@ static void expect_quiet(uint64_t seed)
 {
 	struct ebs_controller *c = rig.c;
 
-	pcie_function_unpause(rig.fn);
 	rig.holds_io = false;
 	rig.holds_messages = false;
 	rig_end_io(0);
+	pcie_function_unpause(rig.fn);
 	pcie_function_reset(rig.fn, PCIE_RESET_BUS, NULL, NULL);
 	rig_turn();
 	cr_assert_not(pcie_function_is_resetting(rig.fn), "seed %lu", seed);
@@ -310,6 +360,7 @@ static void live(uint64_t seed)
 
 	state = seed * 0x9e3779b97f4a7c15 + 1;
 	rig.is_by_message = dice(2);
+	rig.is_private = !rig.is_by_message && !dice(4);
 	rig_start(dice(EBS_PROFILES));
 	rig_enable(16);
 	make_pairs();
@@ -335,6 +386,7 @@ Test(ebs_monkey, nothing_that_anybody_does_hurts, .timeout = 3000)
 	const char *first = getenv("NITRO_FIRST_MONKEY");
 	uint64_t seed = first ? strtoull(first, NULL, 10) : 0;
 
+	rt_log_set_level(RT_LOG_ERROR);
 	for (uint64_t i = 0; i < count; i++)
 		live(seed + i);
 }

@@ -170,8 +170,9 @@ static void map_memory(void)
 
 	cr_assert(fd >= 0);
 	cr_assert_eq(ftruncate(fd, RIG_BYTES), 0);
-	rig.memory = mmap(NULL, RIG_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
-			  fd, 0);
+	rig.memory = mmap(NULL, RIG_BYTES, PROT_READ | PROT_WRITE,
+			  rig.is_private ? MAP_PRIVATE : MAP_SHARED, fd, 0);
+	rig.fn->dma.can_check = true;
 	cr_assert_neq(rig.memory, MAP_FAILED);
 	cr_assert_eq(pcie_dma_map(rig.fn, RIG_IOVA, RIG_BYTES,
 				  PCIE_DMA_READABLE | PCIE_DMA_WRITEABLE,

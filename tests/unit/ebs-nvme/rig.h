@@ -38,6 +38,8 @@ struct rig {
 	struct ebs_controller *c;
 	uint8_t *memory; /* the guest's, at RIG_IOVA */
 	bool is_by_message;
+	bool is_private; /* the client's descriptor is not what the guest sees
+			  */
 	bool holds_messages; /* the client does not answer now */
 	struct pcie_dma_message *messages[RIG_MESSAGES];
 	unsigned int message_count;
