@@ -461,6 +461,7 @@ static_assert(sizeof(struct ebs_stats_log_local) == EBS_STATS_BYTES_LOCAL,
 #define NVME_FID_ATOMICITY      0x0a
 #define NVME_FID_ASYNC_EVENTS   0x0b
 
+#define NVME_ARBITRATION_AB     BITS(2, 0)
 #define NVME_POWER_PS           BITS(4, 0)
 #define NVME_TEMPERATURE_TMPTH  BITS(15, 0)
 #define NVME_TEMPERATURE_TMPSEL BITS(19, 16)

@@ -133,13 +133,20 @@ struct ebs_vector {
 	struct rt_timer timer;
 };
 
+/* On its own, because a loop may still have it when the controller goes. */
+struct ebs_turn {
+	struct rt_task task;
+	struct ebs_controller *c; /* NULL: it has gone */
+};
+
 struct ebs_controller {
 	struct pcie_function *fn;
 	struct ebs_state *state; /* fn->device_state */
 	const struct ebs_profile *profile;
 	struct ebs_volume *volume;
 	struct ebs_identity identity;
-	uint16_t pairs;   /* I/O queue pairs granted */
+	uint16_t pairs;   /* I/O queue pairs that can be made */
+	uint16_t granted; /* as told by the queues feature */
 	uint32_t entries; /* of an I/O queue, at most */
 	uint64_t created_ns;
 	struct ebs_counters counters;
@@ -152,7 +159,7 @@ struct ebs_controller {
 	struct ebs_sq sq[EBS_QUEUES];
 	struct ebs_cq cq[EBS_QUEUES];
 	unsigned int aborts; /* Abort commands that wait */
-	struct rt_task turn;
+	struct ebs_turn *turn;
 	unsigned int turn_queue; /* whose turn is next */
 	struct ebs_vector vectors[EBS_MAX_VECTORS];
 
@@ -240,7 +247,8 @@ void ebs_doorbell_write(struct ebs_controller *c, uint64_t offset,
 			uint32_t value);
 /* There may be work: look soon. */
 void ebs_kick(struct ebs_controller *c);
-void ebs_take_turn(struct rt_task *task);
+int ebs_turn_create(struct ebs_controller *c);
+void ebs_turn_destroy(struct ebs_controller *c);
 bool ebs_cq_has_room(const struct ebs_controller *c, uint16_t cqid);
 void ebs_cq_post(struct ebs_request *r);
 /* As it stands in a completion entry, 4.6.1. */

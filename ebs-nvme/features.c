@@ -113,10 +113,11 @@ static nvme_status set_write_cache(struct ebs_request *r, uint32_t value)
 
 static uint32_t get_queues(struct ebs_request *r, bool is_default)
 {
-	uint64_t value = bits_put(NVME_QUEUES_NSQ_0S, 0, r->c->pairs - 1u);
+	uint64_t value = bits_put(NVME_QUEUES_NSQ_0S, 0, r->c->granted - 1u);
 
 	(void)is_default;
-	return (uint32_t)bits_put(NVME_QUEUES_NCQ_0S, value, r->c->pairs - 1u);
+	return (uint32_t)bits_put(NVME_QUEUES_NCQ_0S, value,
+				  r->c->granted - 1u);
 }
 
 static nvme_status set_queues(struct ebs_request *r, uint32_t value)

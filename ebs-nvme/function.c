@@ -206,6 +206,9 @@ static void fill_pci_identity(struct pcie_identity *id,
 	fill_bars(id, p, is_metal);
 }
 
+/* UEFI's driver makes two pairs without asking how many it may. */
+#define UEFI_PAIRS 2
+
 static uint16_t granted_pairs(const struct ebs_profile *p, uint64_t vcpus)
 {
 	if (!vcpus)
@@ -219,10 +222,10 @@ static void set_up(struct ebs_controller *c, const struct ebs_config *config)
 				   ? entries_values[config->queue_entries]
 				   : 0;
 
-	c->pairs = granted_pairs(c->profile, config->vcpus);
+	c->granted = granted_pairs(c->profile, config->vcpus);
+	c->pairs = c->granted < UEFI_PAIRS ? UEFI_PAIRS : c->granted;
 	c->entries = entries ? entries : c->profile->queue_entries;
 	c->state = c->fn->device_state;
-	c->turn.run = ebs_take_turn;
 	c->created_ns = rt_loop_now_ns(c->fn->loop);
 	c->fn->faults = (struct rt_fault_set){ fault_points, c->fault_slots,
 					       EBS_FAULTS };
@@ -234,6 +237,7 @@ static void set_up(struct ebs_controller *c, const struct ebs_config *config)
 
 static void release(struct ebs_controller *c)
 {
+	ebs_turn_destroy(c);
 	ebs_requests_destroy(c);
 	ebs_buffers_destroy(c);
 	if (c->volume)
@@ -250,7 +254,7 @@ static int open_parts(struct ebs_controller *c, const struct ebs_config *config,
 
 	if (status)
 		return status;
-	if (ebs_requests_create(c))
+	if (ebs_turn_create(c) || ebs_requests_create(c))
 		return rt_error_set(error, -ENOMEM, "no memory for commands");
 	return ebs_volume_open(c->fn->loop, &config->volume, &c->volume, error);
 }
@@ -476,7 +480,7 @@ static size_t ebs_describe(struct pcie_function *fn, char *text, size_t size)
 		device, c->volume->engine->name,
 		(unsigned long long)c->volume->size,
 		c->volume->is_read_only ? "true" : "false", condition(c),
-		count_queues(c), c->pairs, c->active_count);
+		count_queues(c), c->granted, c->active_count);
 }
 
 const struct pcie_function_type ebs_function = {

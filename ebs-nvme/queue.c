@@ -17,6 +17,8 @@
  * asked what the guest really has there.
  */
 #include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ebs-nvme/controller.h"
@@ -102,7 +104,10 @@ void ebs_doorbell_write(struct ebs_controller *c, uint64_t offset,
 
 void ebs_kick(struct ebs_controller *c)
 {
-	rt_loop_post(c->fn->loop, &c->turn);
+	bool is_stopping = c->is_quiescing || c->state->is_disabling;
+
+	if (!is_stopping)
+		rt_loop_post(c->fn->loop, &c->turn->task);
 }
 
 bool ebs_cq_has_room(const struct ebs_controller *c, uint16_t cqid)
@@ -229,25 +234,32 @@ static bool fetch(struct ebs_controller *c, uint16_t sqid)
 	return true;
 }
 
+/* 2^AB commands at a time, 5.21.1.1, as far as that is fair to others. */
+static unsigned int burst_size(const struct ebs_controller *c)
+{
+	uint32_t value = c->state->features.arbitration;
+	unsigned int wish = 1u << bits_get(NVME_ARBITRATION_AB, value);
+
+	return wish < EBS_BURST_COMMANDS ? wish : EBS_BURST_COMMANDS;
+}
+
 /* A few commands of the next queue that has some.  Returns how many. */
 static unsigned int fetch_burst(struct ebs_controller *c)
 {
-	unsigned int count = 0;
+	unsigned int count = 0, limit = burst_size(c);
 	uint16_t sqid;
 
 	for (unsigned int i = 0; i <= c->pairs && !count; i++) {
 		sqid = (uint16_t)c->turn_queue;
 		c->turn_queue = (c->turn_queue + 1) % (c->pairs + 1u);
-		while (count < EBS_BURST_COMMANDS && fetch(c, sqid))
+		while (count < limit && fetch(c, sqid))
 			count++;
 	}
 	return count;
 }
 
-void ebs_take_turn(struct rt_task *task)
+static void take_turn(struct ebs_controller *c)
 {
-	struct ebs_controller *c =
-		rt_container_of(task, struct ebs_controller, turn);
 	unsigned int done = 0, count;
 
 	ebs_buffers_serve(c);
@@ -258,6 +270,36 @@ void ebs_take_turn(struct rt_task *task)
 	} while (count && done < EBS_TURN_COMMANDS);
 	if (count)
 		ebs_kick(c);
+}
+
+static void run_turn(struct rt_task *task)
+{
+	struct ebs_turn *turn = rt_container_of(task, struct ebs_turn, task);
+
+	if (turn->c)
+		take_turn(turn->c);
+	else
+		free(turn);
+}
+
+int ebs_turn_create(struct ebs_controller *c)
+{
+	c->turn = calloc(1, sizeof *c->turn);
+	if (!c->turn)
+		return -ENOMEM;
+	c->turn->task.run = run_turn;
+	c->turn->c = c;
+	return 0;
+}
+
+void ebs_turn_destroy(struct ebs_controller *c)
+{
+	if (!c->turn)
+		return;
+	c->turn->c = NULL;
+	if (!atomic_load(&c->turn->task.is_posted))
+		free(c->turn);
+	c->turn = NULL;
 }
 
 static void published(struct pcie_dma_op *op, int status)

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "firmware/rt/loop.h"
 #include "pcie-model/function.h"
 #include "tests/unit/ebs-nvme/rig.h"
 
@@ -173,4 +174,28 @@ Test(ebs_controller, flr_forgets_registers_and_queues, .fini = rig_stop)
 	cr_expect_eq(rig_read32(NVME_REG_CSTS), 0);
 	cr_expect_eq(rig_read32(NVME_REG_AQA), 0);
 	cr_expect_eq(rig_read32(NVME_REG_VS), 0x00010400);
+}
+
+Test(ebs_controller, it_may_go_while_the_loop_still_has_work_for_it)
+{
+	rig_start_ready();
+	rig_write32(NVME_SQ_DOORBELL(1), 1);
+	pcie_function_reset(rig.fn, PCIE_RESET_DETACH, NULL, NULL);
+	pcie_dma_unmap_all(rig.fn);
+	pcie_function_destroy(&rig.fn);
+	rig_turn();
+	rt_loop_destroy(&rig.loop);
+}
+
+Test(ebs_controller, one_processor_is_granted_one_pair_but_uefi_gets_two,
+     .fini = rig_stop)
+{
+	struct ebs_config config = { .profile = EBS_PROFILE_EBS_2, .vcpus = 1 };
+
+	rig_start_config(&config);
+	rig_enable(16);
+	cr_expect_eq(rig_set_feature(NVME_FID_QUEUES, 0x00010001), 0);
+	cr_expect_eq(rig_dw0(), 0);
+	rig_make_pair(1);
+	rig_make_pair(2);
 }
