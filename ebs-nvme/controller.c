@@ -11,19 +11,23 @@
  *
  * A bad EN 0→1, or queue memory that is not there, sets CSTS.CFS; only a reset
  * leaves that.  While disabling, RDY stays 1 until no command can touch guest
- * memory; CC may be written meanwhile and is looked at again after it.
+ * memory; CC may be written meanwhile and is looked at again after it.  A
+ * client that leaves DMA messages unanswered is not waited for longer than a
+ * second.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "ebs-nvme/controller.h"
 #include "ebs-nvme/trace.h"
+#include "firmware/rt/clock.h"
 #include "firmware/rt/log.h"
 #include "firmware/rt/scope.h"
 #include "pcie-model/function.h"
 #include "pcie-model/regs.h"
 
 #define READY_TIMEOUT 40u /* CAP.TO: 20 s */
+#define MUTE_NS       RT_NS_PER_S
 
 uint32_t ebs_register_get(const struct ebs_controller *c, uint32_t offset)
 {
@@ -127,10 +131,21 @@ static void finish_disabling(struct ebs_controller *c)
 		enable(c);
 }
 
+static void client_is_mute(struct rt_timer *timer)
+{
+	struct ebs_controller *c =
+		rt_container_of(timer, struct ebs_controller, mute_timer);
+
+	pcie_dma_cancel_all(c->fn);
+}
+
 static void start_disabling(struct ebs_controller *c)
 {
 	trace_ebs_disabling(c->active_count);
 	c->state->is_disabling = true;
+	if (rt_timer_start(c->fn->loop, &c->mute_timer,
+			   rt_loop_now_ns(c->fn->loop) + MUTE_NS))
+		pcie_dma_cancel_all(c->fn);
 	ebs_requests_release(c);
 	ebs_controller_settle(c);
 }
@@ -299,6 +314,7 @@ void ebs_controller_clear(struct ebs_controller *c)
 {
 	struct ebs_state *state = c->state;
 
+	rt_timer_stop(c->fn->loop, &c->mute_timer);
 	memset(state->sq, 0, sizeof state->sq);
 	memset(state->cq, 0, sizeof state->cq);
 	memset(c->sq, 0, sizeof c->sq);
@@ -317,6 +333,11 @@ void ebs_controller_clear(struct ebs_controller *c)
 	ebs_features_reset(c);
 	ebs_interrupt_clear(c);
 	ebs_interrupt_update_pin(c);
+}
+
+void ebs_controller_init(struct ebs_controller *c)
+{
+	c->mute_timer.fired = client_is_mute;
 }
 
 void ebs_controller_power_on(struct ebs_controller *c)

@@ -40,6 +40,7 @@
 
 struct ebs_controller;
 struct ebs_request;
+struct rt_option;
 
 enum ebs_rule {
 #define RULE(name, clause, sentence) EBS_RULE_##name,
@@ -163,8 +164,9 @@ struct ebs_controller {
 	unsigned int turn_queue; /* whose turn is next */
 	struct ebs_vector vectors[EBS_MAX_VECTORS];
 
-	bool is_quiescing; /* the model waits for us to be quiet */
-	bool is_flushing;  /* flush is under way, for a shutdown */
+	bool is_quiescing;          /* the model waits for us to be quiet */
+	struct rt_timer mute_timer; /* of a disable; see controller.c */
+	bool is_flushing;           /* flush is under way, for a shutdown */
 	struct ebs_volume_io flush;
 
 	struct rt_fault_slot fault_slots[EBS_FAULTS];
@@ -177,6 +179,15 @@ ebs_controller_of(const struct pcie_function *fn)
 	return fn->device;
 }
 
+/* tables.c */
+#define EBS_COUNTERS 18u
+extern const struct rt_option ebs_options[];
+extern const struct rt_fault_point ebs_fault_points[EBS_FAULTS];
+extern const struct rt_rule ebs_rules[EBS_RULES];
+extern const struct rt_counter_name ebs_counter_names[EBS_COUNTERS];
+/* The option's words, as entries of a queue; 0: the profile's. */
+uint32_t ebs_entries_of_choice(unsigned int choice);
+
 /* controller.c: registers and what becomes of the controller as a whole. */
 enum {
 #define REG(name, ...) EBS_REGISTER_##name,
@@ -186,6 +197,7 @@ enum {
 };
 extern const struct pcie_reg ebs_registers[EBS_REGISTERS];
 uint32_t ebs_register_get(const struct ebs_controller *c, uint32_t offset);
+void ebs_controller_init(struct ebs_controller *c);
 void ebs_controller_power_on(struct ebs_controller *c);
 /* Forget everything that a Controller Level Reset forgets; must be quiet. */
 void ebs_controller_clear(struct ebs_controller *c);

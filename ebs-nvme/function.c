@@ -14,152 +14,9 @@
 #include "ebs-nvme/trace.h"
 #include "firmware/rt/error.h"
 #include "firmware/rt/log.h"
-#include "firmware/rt/option.h"
 #include "firmware/rt/scope.h"
 #include "pcie-model/function.h"
 #include "pcie-model/regs.h"
-
-/* ---- what a user can say ---- */
-
-static const char *const entries_choices[] = { "profile", "32",  "64",
-					       "128",     "256", NULL };
-static const uint32_t entries_values[] = { 0, 32, 64, 128, 256 };
-
-#define VOLUME(member) offsetof(struct ebs_volume_config, member)
-#define CONFIG(member) offsetof(struct ebs_config, member)
-
-static const struct rt_option volume_options[] = {
-	{ .name = "file",
-	  .kind = RT_OPTION_PATH,
-	  .offset = VOLUME(file),
-	  .sentence = "File or block device that holds the volume's bytes." },
-	{ .name = "memory",
-	  .kind = RT_OPTION_SIZE,
-	  .offset = VOLUME(memory_size),
-	  .sentence = "Size of a volume in memory that ends with the card." },
-	{ .name = "null",
-	  .kind = RT_OPTION_SIZE,
-	  .offset = VOLUME(null_size),
-	  .sentence = "Size of a volume that reads as zeroes and forgets." },
-	{ .name = "read-only",
-	  .kind = RT_OPTION_BOOL,
-	  .offset = VOLUME(is_read_only),
-	  .fallback = "false",
-	  .sentence = "Whether the guest may not write to the volume." },
-	{ 0 },
-};
-
-static const struct rt_option options[] = {
-	{ .name = "name",
-	  .kind = RT_OPTION_STRING,
-	  .offset = CONFIG(name),
-	  .sentence = "The function's name on this card." },
-	{ .name = "profile",
-	  .kind = RT_OPTION_CHOICE,
-	  .offset = CONFIG(profile),
-	  .choices = ebs_profile_names,
-	  .fallback = "ebs-2",
-	  .sentence = "Generation of EBS (ebs-*) or instance-store (is-*) "
-		      "controller to be." },
-	{ .name = "volume-id",
-	  .kind = RT_OPTION_STRING,
-	  .offset = CONFIG(volume_id),
-	  .sentence = "Volume id, as vol-0123456789abcdef0; the default "
-		      "follows from the name." },
-	{ .name = "device-name",
-	  .kind = RT_OPTION_STRING,
-	  .offset = CONFIG(device_name),
-	  .sentence = "Block device mapping name that the guest is told; the "
-		      "default is sda1 for EBS." },
-	{ .name = "vcpus",
-	  .kind = RT_OPTION_NUMBER,
-	  .offset = CONFIG(vcpus),
-	  .fallback = "2",
-	  .min = 1,
-	  .max = 1024,
-	  .sentence =
-		  "The guest's processors; no more I/O queues are granted." },
-	{ .name = "queue-entries",
-	  .kind = RT_OPTION_CHOICE,
-	  .offset = CONFIG(queue_entries),
-	  .choices = entries_choices,
-	  .fallback = "profile",
-	  .sentence = "Entries of an I/O queue, which grow with the size of "
-		      "EC2 instances." },
-	{ .name = "volume",
-	  .kind = RT_OPTION_OBJECT,
-	  .offset = CONFIG(volume),
-	  .fields = volume_options,
-	  .is_required = true,
-	  .sentence = "Where the bytes are: one of file, memory and null." },
-	{ .name = "metal",
-	  .kind = RT_OPTION_BOOL,
-	  .offset = CONFIG(is_metal),
-	  .fallback = "false",
-	  .sentence = "Whether to look as on a bare-metal instance." },
-	{ .name = "pm",
-	  .kind = RT_OPTION_BOOL,
-	  .offset = CONFIG(has_pm),
-	  .fallback = "false",
-	  .sentence = "Whether to offer power management, as on Graviton." },
-	{ .name = "aer",
-	  .kind = RT_OPTION_BOOL,
-	  .offset = CONFIG(has_aer),
-	  .fallback = "false",
-	  .sentence = "Whether to offer advanced error reporting." },
-	{ .name = "serial-number",
-	  .kind = RT_OPTION_BOOL,
-	  .offset = CONFIG(has_serial),
-	  .fallback = "false",
-	  .sentence = "Whether to offer the PCIe serial number, made from the "
-		      "volume id." },
-	{ 0 },
-};
-
-/* ---- tables for others ---- */
-
-static const struct rt_fault_point fault_points[EBS_FAULTS] = {
-#define FAULT(room, name, sentence, value) { #name, sentence, value },
-#include "ebs-nvme/fault.def"
-#undef FAULT
-};
-
-static const struct rt_rule rules[EBS_RULES] = {
-#define RULE(name, clause, sentence) { "ebs." #name, clause, sentence },
-#include "ebs-nvme/rules.def"
-#undef RULE
-};
-
-#define COUNTER(member) offsetof(struct ebs_controller, counters.member)
-
-static const struct rt_counter_name counters[] = {
-	{ "read_ops", "Read commands completed.", COUNTER(read_ops) },
-	{ "write_ops", "Write commands completed.", COUNTER(write_ops) },
-	{ "flush_ops", "Flush commands completed.", COUNTER(flush_ops) },
-	{ "discard_ops", "Deallocations completed.", COUNTER(discard_ops) },
-	{ "read_bytes", "Bytes read.", COUNTER(read_bytes) },
-	{ "write_bytes", "Bytes written.", COUNTER(write_bytes) },
-	{ "read_ns", "Time spent on reads.", COUNTER(read_ns) },
-	{ "write_ns", "Time spent on writes.", COUNTER(write_ns) },
-	{ "admin_commands", "Admin commands begun.", COUNTER(admin_commands) },
-	{ "failed_commands", "Commands that ended with an error.",
-	  COUNTER(failed_commands) },
-	{ "aborted_commands", "Commands aborted, or ended with their queue.",
-	  COUNTER(aborted_commands) },
-	{ "read_errors", "Reads that the storage failed.",
-	  COUNTER(read_errors) },
-	{ "write_errors", "Writes and flushes that the storage failed.",
-	  COUNTER(write_errors) },
-	{ "bounced", "Commands whose data went through a buffer.",
-	  COUNTER(bounced) },
-	{ "interrupts", "Interrupt messages sent.", COUNTER(interrupts) },
-	{ "resets", "Times the guest disabled the controller.",
-	  COUNTER(resets) },
-	{ "power_cycles", "Times the function was powered on.",
-	  COUNTER(power_cycles) },
-	{ "unsafe_shutdowns", "Times the guest vanished without a shutdown.",
-	  COUNTER(unsafe_shutdowns) },
-};
 
 /* ---- create and destroy ---- */
 
@@ -227,10 +84,11 @@ static void set_up(struct ebs_controller *c, const struct ebs_config *config)
 	c->entries = entries ? entries : c->profile->queue_entries;
 	c->state = c->fn->device_state;
 	c->created_ns = rt_loop_now_ns(c->fn->loop);
-	c->fn->faults = (struct rt_fault_set){ fault_points, c->fault_slots,
+	c->fn->faults = (struct rt_fault_set){ ebs_fault_points, c->fault_slots,
 					       EBS_FAULTS };
-	c->fn->rules = (struct rt_rule_book){ c->fn->name, rules,
+	c->fn->rules = (struct rt_rule_book){ c->fn->name, ebs_rules,
 					      c->rule_records, EBS_RULES };
+	ebs_controller_init(c);
 	ebs_interrupt_init(c);
 	ebs_buffers_init(c);
 }
@@ -290,6 +148,7 @@ static void ebs_destroy(struct pcie_function *fn)
 {
 	struct ebs_controller *c = ebs_controller_of(fn);
 
+	rt_timer_stop(fn->loop, &c->mute_timer);
 	ebs_interrupt_clear(c);
 	release(c);
 	fn->device = NULL;
@@ -371,6 +230,30 @@ static void ebs_reset(struct pcie_function *fn, enum pcie_reset_reason why)
 }
 
 /* What a copied state must fulfil for us to index by it. */
+static bool is_sane_queue(const struct ebs_controller *c, unsigned int qid)
+{
+	const struct ebs_state *state = c->state;
+	const struct ebs_sq_state *sq = &state->sq[qid];
+	const struct ebs_cq_state *cq = &state->cq[qid];
+	bool is_good_sq = !sq->size ||
+			  (sq->head < sq->size && sq->tail < sq->size &&
+			   sq->cqid < EBS_QUEUES && state->cq[sq->cqid].size);
+	bool is_good_cq =
+		!cq->size || (cq->head < cq->size && cq->tail < cq->size &&
+			      cq->vector < c->profile->msix_vectors);
+
+	return is_good_sq && is_good_cq;
+}
+
+static bool is_sane_unfinished(const struct ebs_state *state,
+			       const struct ebs_unfinished *u)
+{
+	return u->sqid < EBS_QUEUES && state->sq[u->sqid].size &&
+	       u->kind <= EBS_POST_AGAIN &&
+	       u->cqid == state->sq[u->sqid].cqid &&
+	       u->slot < state->cq[u->cqid].size;
+}
+
 static bool is_sane(const struct ebs_controller *c)
 {
 	const struct ebs_state *state = c->state;
@@ -380,25 +263,10 @@ static bool is_sane(const struct ebs_controller *c)
 		       state->error_next < EBS_MAX_ERRORS &&
 		       state->shutdown <= EBS_SHUTDOWN_COMPLETE;
 
-	for (unsigned int i = 0; i < EBS_QUEUES; i++) {
-		const struct ebs_sq_state *sq = &state->sq[i];
-		const struct ebs_cq_state *cq = &state->cq[i];
-
-		is_good &= !sq->size ||
-			   (sq->head < sq->size && sq->tail < sq->size &&
-			    sq->cqid < EBS_QUEUES && state->cq[sq->cqid].size);
-		is_good &= !cq->size ||
-			   (cq->head < cq->size && cq->tail < cq->size &&
-			    cq->vector < c->profile->msix_vectors);
-	}
-	for (uint32_t i = 0; is_good && i < state->unfinished_count; i++) {
-		const struct ebs_unfinished *u = &state->unfinished[i];
-
-		is_good = u->sqid < EBS_QUEUES && state->sq[u->sqid].size &&
-			  u->kind <= EBS_POST_AGAIN &&
-			  u->cqid == state->sq[u->sqid].cqid &&
-			  u->slot < state->cq[u->cqid].size;
-	}
+	for (unsigned int i = 0; i < EBS_QUEUES; i++)
+		is_good = is_good && is_sane_queue(c, i);
+	for (uint32_t i = 0; is_good && i < state->unfinished_count; i++)
+		is_good = is_sane_unfinished(state, &state->unfinished[i]);
 	return is_good;
 }
 
@@ -487,11 +355,11 @@ const struct pcie_function_type ebs_function = {
 	.name = "ebs",
 	.summary = "An EBS volume or instance-store disk, as an NVMe "
 		   "controller.",
-	.options = options,
+	.options = ebs_options,
 	.config_size = sizeof(struct ebs_config),
 	.state_size = sizeof(struct ebs_state),
-	.counters = counters,
-	.counter_count = RT_COUNT(counters),
+	.counters = ebs_counter_names,
+	.counter_count = EBS_COUNTERS,
 	.regs = ebs_registers,
 	.reg_count = EBS_REGISTERS,
 	.create = ebs_create,

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the volume tells others about itself: the configuration's keys, its
+ * counters, its fault points and the rules that it watches.
+ */
+#include "ebs-nvme/controller.h"
+#include "ebs-nvme/function.h"
+#include "firmware/rt/option.h"
+#include "firmware/rt/scope.h"
+
+/* ---- what a user can say ---- */
+
+static const char *const entries_choices[] = { "profile", "32",  "64",
+					       "128",     "256", NULL };
+static const uint32_t entries_values[] = { 0, 32, 64, 128, 256 };
+
+uint32_t ebs_entries_of_choice(unsigned int choice)
+{
+	return choice < RT_COUNT(entries_values) ? entries_values[choice] : 0;
+}
+
+#define VOLUME(member) offsetof(struct ebs_volume_config, member)
+#define CONFIG(member) offsetof(struct ebs_config, member)
+
+static const struct rt_option volume_options[] = {
+	{ .name = "file",
+	  .kind = RT_OPTION_PATH,
+	  .offset = VOLUME(file),
+	  .sentence = "File or block device that holds the volume's bytes." },
+	{ .name = "memory",
+	  .kind = RT_OPTION_SIZE,
+	  .offset = VOLUME(memory_size),
+	  .sentence = "Size of a volume in memory that ends with the card." },
+	{ .name = "null",
+	  .kind = RT_OPTION_SIZE,
+	  .offset = VOLUME(null_size),
+	  .sentence = "Size of a volume that reads as zeroes and forgets." },
+	{ .name = "read-only",
+	  .kind = RT_OPTION_BOOL,
+	  .offset = VOLUME(is_read_only),
+	  .fallback = "false",
+	  .sentence = "Whether the guest may not write to the volume." },
+	{ 0 },
+};
+
+const struct rt_option ebs_options[] = {
+	{ .name = "name",
+	  .kind = RT_OPTION_STRING,
+	  .offset = CONFIG(name),
+	  .sentence = "The function's name on this card." },
+	{ .name = "profile",
+	  .kind = RT_OPTION_CHOICE,
+	  .offset = CONFIG(profile),
+	  .choices = ebs_profile_names,
+	  .fallback = "ebs-2",
+	  .sentence = "Generation of EBS (ebs-*) or instance-store (is-*) "
+		      "controller to be." },
+	{ .name = "volume-id",
+	  .kind = RT_OPTION_STRING,
+	  .offset = CONFIG(volume_id),
+	  .sentence = "Volume id, as vol-0123456789abcdef0; the default "
+		      "follows from the name." },
+	{ .name = "device-name",
+	  .kind = RT_OPTION_STRING,
+	  .offset = CONFIG(device_name),
+	  .sentence = "Block device mapping name that the guest is told; the "
+		      "default is sda1 for EBS." },
+	{ .name = "vcpus",
+	  .kind = RT_OPTION_NUMBER,
+	  .offset = CONFIG(vcpus),
+	  .fallback = "2",
+	  .min = 1,
+	  .max = 1024,
+	  .sentence =
+		  "The guest's processors; no more I/O queues are granted." },
+	{ .name = "queue-entries",
+	  .kind = RT_OPTION_CHOICE,
+	  .offset = CONFIG(queue_entries),
+	  .choices = entries_choices,
+	  .fallback = "profile",
+	  .sentence = "Entries of an I/O queue, which grow with the size of "
+		      "EC2 instances." },
+	{ .name = "volume",
+	  .kind = RT_OPTION_OBJECT,
+	  .offset = CONFIG(volume),
+	  .fields = volume_options,
+	  .is_required = true,
+	  .sentence = "Where the bytes are: one of file, memory and null." },
+	{ .name = "metal",
+	  .kind = RT_OPTION_BOOL,
+	  .offset = CONFIG(is_metal),
+	  .fallback = "false",
+	  .sentence = "Whether to look as on a bare-metal instance." },
+	{ .name = "pm",
+	  .kind = RT_OPTION_BOOL,
+	  .offset = CONFIG(has_pm),
+	  .fallback = "false",
+	  .sentence = "Whether to offer power management, as on Graviton." },
+	{ .name = "aer",
+	  .kind = RT_OPTION_BOOL,
+	  .offset = CONFIG(has_aer),
+	  .fallback = "false",
+	  .sentence = "Whether to offer advanced error reporting." },
+	{ .name = "serial-number",
+	  .kind = RT_OPTION_BOOL,
+	  .offset = CONFIG(has_serial),
+	  .fallback = "false",
+	  .sentence = "Whether to offer the PCIe serial number, made from the "
+		      "volume id." },
+	{ 0 },
+};
+
+/* ---- tables for others ---- */
+
+const struct rt_fault_point ebs_fault_points[EBS_FAULTS] = {
+#define FAULT(room, name, sentence, value) { #name, sentence, value },
+#include "ebs-nvme/fault.def"
+#undef FAULT
+};
+
+const struct rt_rule ebs_rules[EBS_RULES] = {
+#define RULE(name, clause, sentence) { "ebs." #name, clause, sentence },
+#include "ebs-nvme/rules.def"
+#undef RULE
+};
+
+#define COUNTER(member) offsetof(struct ebs_controller, counters.member)
+
+const struct rt_counter_name ebs_counter_names[EBS_COUNTERS] = {
+	{ "read_ops", "Read commands completed.", COUNTER(read_ops) },
+	{ "write_ops", "Write commands completed.", COUNTER(write_ops) },
+	{ "flush_ops", "Flush commands completed.", COUNTER(flush_ops) },
+	{ "discard_ops", "Deallocations completed.", COUNTER(discard_ops) },
+	{ "read_bytes", "Bytes read.", COUNTER(read_bytes) },
+	{ "write_bytes", "Bytes written.", COUNTER(write_bytes) },
+	{ "read_ns", "Time spent on reads.", COUNTER(read_ns) },
+	{ "write_ns", "Time spent on writes.", COUNTER(write_ns) },
+	{ "admin_commands", "Admin commands begun.", COUNTER(admin_commands) },
+	{ "failed_commands", "Commands that ended with an error.",
+	  COUNTER(failed_commands) },
+	{ "aborted_commands", "Commands aborted, or ended with their queue.",
+	  COUNTER(aborted_commands) },
+	{ "read_errors", "Reads that the storage failed.",
+	  COUNTER(read_errors) },
+	{ "write_errors", "Writes and flushes that the storage failed.",
+	  COUNTER(write_errors) },
+	{ "bounced", "Commands whose data went through a buffer.",
+	  COUNTER(bounced) },
+	{ "interrupts", "Interrupt messages sent.", COUNTER(interrupts) },
+	{ "resets", "Times the guest disabled the controller.",
+	  COUNTER(resets) },
+	{ "power_cycles", "Times the function was powered on.",
+	  COUNTER(power_cycles) },
+	{ "unsafe_shutdowns", "Times the guest vanished without a shutdown.",
+	  COUNTER(unsafe_shutdowns) },
+};
