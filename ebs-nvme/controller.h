@@ -26,6 +26,7 @@
 #include "ebs-nvme/volume.h"
 #include "firmware/rt/fault.h"
 #include "firmware/rt/loop.h"
+#include "firmware/rt/option.h"
 #include "firmware/rt/rule.h"
 #include "pcie-model/dma.h"
 #include "pcie-model/function.h"
@@ -40,7 +41,6 @@
 
 struct ebs_controller;
 struct ebs_request;
-struct rt_option;
 
 enum ebs_rule {
 #define RULE(name, clause, sentence) EBS_RULE_##name,

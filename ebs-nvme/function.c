@@ -75,9 +75,7 @@ static uint16_t granted_pairs(const struct ebs_profile *p, uint64_t vcpus)
 
 static void set_up(struct ebs_controller *c, const struct ebs_config *config)
 {
-	uint32_t entries = config->queue_entries < RT_COUNT(entries_values)
-				   ? entries_values[config->queue_entries]
-				   : 0;
+	uint32_t entries = ebs_entries_of_choice(config->queue_entries);
 
 	c->granted = granted_pairs(c->profile, config->vcpus);
 	c->pairs = c->granted < UEFI_PAIRS ? UEFI_PAIRS : c->granted;
