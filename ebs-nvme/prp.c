@@ -26,14 +26,29 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static void add_range(struct ebs_prp *prp, uint64_t iova)
+/* Pages that touch are one range: fewer messages, where messages are needed. */
+static struct pcie_dma_range *range_before(struct ebs_prp *prp, uint64_t iova)
+{
+	struct pcie_dma_range *last;
+
+	if (!prp->range_count || !iova)
+		return NULL;
+	last = &prp->ranges[prp->range_count - 1];
+	return last->iova + last->size == iova ? last : NULL;
+}
+
+static void add_page(struct ebs_prp *prp, uint64_t iova)
 {
 	uint64_t room = NVME_PAGE_BYTES - (iova & PAGE_MASK);
 	uint64_t size = smaller(room, prp->remaining);
+	struct pcie_dma_range *range = range_before(prp, iova);
 
-	assert(prp->range_count < EBS_PRP_MAX_PAGES);
-	prp->ranges[prp->range_count++] =
-		(struct pcie_dma_range){ .iova = iova, .size = size };
+	if (!range) {
+		assert(prp->range_count < EBS_PRP_MAX_PAGES);
+		range = &prp->ranges[prp->range_count++];
+		*range = (struct pcie_dma_range){ .iova = iova };
+	}
+	range->size += size;
 	prp->remaining -= size;
 }
 
@@ -84,7 +99,7 @@ static void list_read(struct pcie_dma_op *op, int status)
 			read_list(prp, iova);
 			return;
 		}
-		add_range(prp, iova);
+		add_page(prp, iova);
 	}
 	prp->done(prp, EBS_PRP_OK);
 }
@@ -102,7 +117,7 @@ void ebs_prp_walk(struct ebs_prp *prp, struct pcie_function *fn, uint64_t prp1,
 		fail(prp, EBS_PRP_OFFSET1);
 		return;
 	}
-	add_range(prp, prp1);
+	add_page(prp, prp1);
 	if (!prp->remaining) {
 		done(prp, EBS_PRP_OK);
 	} else if (prp->remaining > NVME_PAGE_BYTES) {
@@ -113,7 +128,7 @@ void ebs_prp_walk(struct ebs_prp *prp, struct pcie_function *fn, uint64_t prp1,
 	} else if (prp2 & PAGE_MASK) {
 		fail(prp, EBS_PRP_OFFSET2);
 	} else {
-		add_range(prp, prp2);
+		add_page(prp, prp2);
 		done(prp, EBS_PRP_OK);
 	}
 }

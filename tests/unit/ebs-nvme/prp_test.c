@@ -84,7 +84,7 @@ Test(ebs_prp, the_largest_transfer_with_an_offset_has_65_ranges)
 	uint64_t total = 0;
 
 	for (uint64_t i = 0; i < 64; i++)
-		put(LIST + 8 * i, DATA + (2 * i + 1) * PAGE);
+		put(LIST + 8 * i, DATA + (2 * i + 2) * PAGE);
 	cr_assert_eq(walk(DATA + 4, LIST, 64 * PAGE), EBS_PRP_OK);
 	cr_assert_eq(prp.range_count, 65);
 	for (unsigned int i = 0; i < 65; i++)
@@ -96,30 +96,49 @@ Test(ebs_prp, the_largest_transfer_with_an_offset_has_65_ranges)
 Test(ebs_prp, a_list_may_begin_in_the_middle_of_its_page)
 {
 	for (uint64_t i = 0; i < 3; i++)
-		put(LIST + 0x800 + 8 * i, DATA + (i + 1) * PAGE);
+		put(LIST + 0x800 + 8 * i, DATA + (2 * i + 2) * PAGE);
 	cr_assert_eq(walk(DATA, LIST + 0x800, 4 * PAGE), EBS_PRP_OK);
 	cr_assert_eq(prp.range_count, 4);
-	cr_expect_eq(prp.ranges[3].iova, DATA + 3 * PAGE);
+	cr_expect_eq(prp.ranges[3].iova, DATA + 6 * PAGE);
 }
 
 Test(ebs_prp, the_last_entry_of_a_full_page_is_data_when_no_more_is_needed)
 {
-	put(LIST + PAGE - 16, DATA + PAGE);
-	put(LIST + PAGE - 8, DATA + 2 * PAGE);
+	put(LIST + PAGE - 16, DATA + 2 * PAGE);
+	put(LIST + PAGE - 8, DATA + 4 * PAGE);
 	cr_assert_eq(walk(DATA, LIST + PAGE - 16, 3 * PAGE), EBS_PRP_OK);
-	cr_expect_eq(prp.ranges[2].iova, DATA + 2 * PAGE);
+	cr_assert_eq(prp.range_count, 3);
+	cr_expect_eq(prp.ranges[2].iova, DATA + 4 * PAGE);
 }
 
 Test(ebs_prp, the_last_entry_of_a_full_page_leads_to_the_next_list)
 {
-	put(LIST + PAGE - 16, DATA + PAGE);
+	put(LIST + PAGE - 16, DATA + 2 * PAGE);
 	put(LIST + PAGE - 8, LIST + PAGE);
-	put(LIST + PAGE, DATA + 2 * PAGE);
-	put(LIST + PAGE + 8, DATA + 3 * PAGE);
+	put(LIST + PAGE, DATA + 4 * PAGE);
+	put(LIST + PAGE + 8, DATA + 6 * PAGE);
 	cr_assert_eq(walk(DATA, LIST + PAGE - 16, 4 * PAGE), EBS_PRP_OK);
 	cr_assert_eq(prp.range_count, 4);
-	cr_expect_eq(prp.ranges[2].iova, DATA + 2 * PAGE);
-	cr_expect_eq(prp.ranges[3].iova, DATA + 3 * PAGE);
+	cr_expect_eq(prp.ranges[2].iova, DATA + 4 * PAGE);
+	cr_expect_eq(prp.ranges[3].iova, DATA + 6 * PAGE);
+}
+
+Test(ebs_prp, pages_that_touch_are_one_range)
+{
+	put(LIST, DATA + PAGE);
+	put(LIST + 8, DATA + 2 * PAGE);
+	put(LIST + 16, DATA);
+	cr_assert_eq(walk(DATA + 0x800, LIST, 0x800 + 3 * PAGE), EBS_PRP_OK);
+	cr_assert_eq(prp.range_count, 2);
+	cr_expect_eq(prp.ranges[0].iova, DATA + 0x800);
+	cr_expect_eq(prp.ranges[0].size, 0x800 + 2 * PAGE);
+	cr_expect_eq(prp.ranges[1].iova, DATA);
+}
+
+Test(ebs_prp, the_end_of_memory_does_not_touch_its_beginning)
+{
+	cr_assert_eq(walk(UINT64_MAX - 4095, 0, 2 * PAGE), EBS_PRP_OK);
+	cr_assert_eq(prp.range_count, 2);
 }
 
 Test(ebs_prp, entries_of_a_list_have_no_offset)
