@@ -17,6 +17,8 @@
 #include "firmware/card/rpc.h"
 #include "firmware/rt/scope.h"
 
+#define READ_BYTES (64u << 10) /* at a time, and kept when there is no more */
+
 static bool make_room(char **buffer, size_t *room, size_t needed)
 {
 	size_t larger = *room ? *room : 1024;
@@ -59,39 +61,54 @@ static void take_line(struct card_client *client, const char *line, size_t size)
 	card_call_run(call);
 }
 
-/* The length of the first line without its newline, or -1. */
-static ssize_t find_line(struct card_client *client)
+/* The length of the line at start without its newline, or -1. */
+static ssize_t find_line(struct card_client *client, size_t start)
 {
-	const char *newline = memchr(client->in + client->in_scanned, '\n',
-				     client->in_size - client->in_scanned);
+	size_t left = client->in_size - client->in_scanned;
+	const char *newline =
+		left ? memchr(client->in + client->in_scanned, '\n', left)
+		     : NULL;
 
 	if (newline)
-		return newline - client->in;
+		return newline - client->in - (ssize_t)start;
 	client->in_scanned = client->in_size;
 	/* What ends without a newline is a line too. */
-	return client->has_ended && client->in_size ? (ssize_t)client->in_size
-						    : -1;
+	return client->has_ended && client->in_size > start
+		       ? (ssize_t)(client->in_size - start)
+		       : -1;
 }
 
-static void take_lines(struct card_client *client)
+/* Forget the lines before start, all at once. */
+static void forget_lines(struct card_client *client, size_t start)
 {
-	ssize_t length;
-	size_t used;
+	if (start > client->in_size)
+		start = client->in_size;
+	client->in_size -= start;
+	client->in_scanned -=
+		start < client->in_scanned ? start : client->in_scanned;
+	if (client->in_size)
+		memmove(client->in, client->in + start, client->in_size);
+}
 
-	while (client->in_size && may_take(client)) {
-		length = find_line(client);
+/* True: there was no more to take. */
+static bool take_lines(struct card_client *client)
+{
+	ssize_t length = 0;
+	size_t start = 0;
+
+	while (may_take(client)) {
+		length = find_line(client, start);
 		if (length < 0)
-			return;
+			break;
 		/* There is always room for this terminator. */
-		client->in[length] = '\0';
-		take_line(client, client->in, (size_t)length);
-		used = (size_t)length + 1;
-		if (used > client->in_size)
-			used = client->in_size;
-		client->in_size -= used;
-		memmove(client->in, client->in + used, client->in_size);
-		client->in_scanned = 0;
+		client->in[start + (size_t)length] = '\0';
+		take_line(client, client->in + start, (size_t)length);
+		start += (size_t)length + 1;
+		client->in_scanned =
+			start < client->in_size ? start : client->in_size;
 	}
+	forget_lines(client, start);
+	return length < 0;
 }
 
 static void complain_too_long(struct card_client *client)
@@ -103,14 +120,14 @@ static void complain_too_long(struct card_client *client)
 			  "error", "code", (int)CARD_RPC_PARSE_ERROR, "message",
 			  cut);
 	card_client_send(client, reply);
-	client->in_size = 0;
+	client->in_size = client->in_scanned = 0;
 	client->has_ended = true;
 }
 
 /* False: the connection is gone. */
 static bool read_some(struct card_client *client)
 {
-	size_t wanted = client->in_size + 4096;
+	size_t wanted = client->in_size + READ_BYTES;
 	ssize_t got;
 
 	if (wanted > CARD_LINE_BYTES + 1)
@@ -122,7 +139,7 @@ static bool read_some(struct card_client *client)
 	if (!make_room(&client->in, &client->in_room, wanted + 1))
 		return false;
 	got = recv(client->fd, client->in + client->in_size,
-		   client->in_room - 1 - client->in_size, MSG_DONTWAIT);
+		   wanted - client->in_size, MSG_DONTWAIT);
 	if (got < 0)
 		return errno == EAGAIN || errno == EINTR;
 	if (!got)
@@ -147,7 +164,20 @@ static bool write_some(struct card_client *client)
 	return true;
 }
 
-static void ready(struct rt_watch *watch, uint32_t events);
+/* What a long line needed is given back. */
+static void shrink(struct card_client *client)
+{
+	if (!client->in_size && client->in_room > 2 * READ_BYTES) {
+		free(client->in);
+		client->in = NULL;
+		client->in_room = 0;
+	}
+	if (!client->out_end && client->out_room > 2 * READ_BYTES) {
+		free(client->out);
+		client->out = NULL;
+		client->out_room = 0;
+	}
+}
 
 static void poll_for(struct card_client *client, uint32_t events)
 {
@@ -168,13 +198,19 @@ static bool is_finished(const struct card_client *client)
 
 void card_client_advance(struct card_client *client)
 {
+	bool is_connected, is_done;
 	uint32_t events = 0;
 
-	take_lines(client);
-	if (!write_some(client) || is_finished(client)) {
+	/* Writing makes room for the answers to more lines. */
+	do {
+		is_done = take_lines(client);
+		is_connected = write_some(client);
+	} while (is_connected && !is_done && may_take(client));
+	if (!is_connected || is_finished(client)) {
 		card_control_drop(client);
 		return;
 	}
+	shrink(client);
 	if (!client->has_ended && may_take(client))
 		events |= POLLIN;
 	if (client->out_start < client->out_end)

@@ -456,5 +456,5 @@ void card_config_complain(struct card_config *config,
 	card_complain(&config->report, at,
 		      at == node ? CARD_AT_KEY : CARD_AT_VALUE, "%s",
 		      error->text);
-	card_note(&config->report, at, error->hint);
+	card_note(&config->report, error->hint);
 }

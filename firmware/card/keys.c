@@ -368,13 +368,17 @@ static const struct rt_option *
 check_key(const struct card_node *node, const struct card_section *sections,
 	  size_t count, struct card_report *report, void **out_values)
 {
-	const struct card_node *same = card_node_find(node->parent, node->key);
 	const struct rt_option *option =
 		find_option(node->key, sections, count, out_values);
+	const struct card_node *same = node;
+
+	/* JSON without repeated keys comes without a source. */
+	if (option && report->source)
+		same = card_node_find(node->parent, node->key);
 
 	if (!option)
 		complain_unknown(node, sections, count, report);
-	else if (same != node && report->source)
+	else if (same != node)
 		card_complain(
 			report, node, CARD_AT_KEY,
 			"the key '%s' is already on line %zu", node->key,
@@ -424,6 +428,10 @@ bool card_keys_read(const struct card_node *mapping,
 
 	/* In the order of the text, so that complaints are too. */
 	for (node = mapping->first; node; node = node->next) {
+		/* A client is told of its first mistake, and pays for no more.
+		 */
+		if (!report->source && report->count)
+			return false;
 		option = check_key(node, sections, count, report, &values);
 		is_good &= option &&
 			   read_value(option, node, values, folder, report);

@@ -108,6 +108,10 @@ static int check(struct card_config *config)
 
 	if (status)
 		return EXIT_CONFIG;
+	for (size_t i = 0; i < card->count; i++)
+		if (card->functions[i].error.code)
+			fprintf(stderr, "%s: note: %s\n", config->source.name,
+				card->functions[i].error.text);
 	printf("%s: good:", config->source.name);
 	for (size_t i = 0; i < config->function_count; i++)
 		printf(" %s", config->functions[i].name);

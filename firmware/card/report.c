@@ -117,6 +117,7 @@ static void complain(struct card_report *report, struct card_span span,
 {
 	const struct card_source *source = report->source;
 
+	report->last = span;
 	if (!report->count++)
 		rt_error_set(&report->first, -EINVAL, "%s", text);
 	if (!report->out || !source)
@@ -157,12 +158,11 @@ void card_complain_at(struct card_report *report, struct card_span span,
 	complain(report, span, text);
 }
 
-void card_note(struct card_report *report, const struct card_node *node,
-	       const char *hint)
+void card_note(struct card_report *report, const char *hint)
 {
 	if (!hint[0] || !report->out || !report->source)
 		return;
-	print_place(report->out, report->source, node->span, "note");
+	print_place(report->out, report->source, report->last, "note");
 	print_line(report->out, hint, strlen(hint));
 }
 

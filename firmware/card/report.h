@@ -25,6 +25,7 @@ struct card_report {
 	FILE *out;                        /* NULL: print nothing */
 	const struct card_source *source; /* NULL: there is no text */
 	unsigned int count;               /* complaints made */
+	struct card_span last;            /* where the last one was */
 	struct rt_error first;            /* without a source */
 };
 
@@ -40,8 +41,7 @@ void card_complain_at(struct card_report *report, struct card_span span,
 	__attribute__((format(printf, 3, 4)));
 
 /* An addition to the complaint before; hint may be "". */
-void card_note(struct card_report *report, const struct card_node *node,
-	       const char *hint);
+void card_note(struct card_report *report, const char *hint);
 
 /* The line, from 1, in which a byte of the source stands. */
 size_t card_source_line(const struct card_source *source, size_t offset);

@@ -407,14 +407,15 @@ enum ctl_exit ctl_boot(struct ctl *ctl, int argc, char **argv)
 			     .accel = "auto",
 			     .memory = UINT64_C(1) << 30,
 			     .cpus = 2 };
-	enum ctl_exit status = CTL_REFUSED;
+	enum ctl_exit status;
 
 	ctl_parse(ctl, &argp, split_words(argc, argv, &boot), argv, &boot);
-	if (!ctl_qemu_find(boot.qemu_path, &boot.found) ||
-	    !choose_accel(&boot) ||
-	    !ctl_folder_create(boot.folder, sizeof boot.folder))
+	if (!ctl_qemu_find(boot.qemu_path, &boot.found) || !choose_accel(&boot))
 		return CTL_REFUSED;
+	/* From here on there is something to clean up. */
 	ctl_take_signals();
+	if (!ctl_folder_create(boot.folder, sizeof boot.folder))
+		return CTL_REFUSED;
 	status = run(ctl, &boot);
 	ctl_folder_remove(boot.folder);
 	ctl_argv_free(&boot.argv);

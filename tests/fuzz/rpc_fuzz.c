@@ -20,7 +20,7 @@
 #include "tests/fuzz/input.h"
 #include "tests/unit/card/fake.h"
 
-#define MOST_STEPS 20000
+#define PATIENCE_NS (60 * RT_NS_PER_S)
 
 static const char text[] = "functions:\n"
 			   "  - fake: { volume: { memory: 1MiB } }\n"
@@ -89,6 +89,12 @@ static void listen_to(int fd, struct answers *answers)
 	check_lines(answers);
 }
 
+static bool is_late(uint64_t start_ns)
+{
+	return rt_clock_now_ns(&(struct rt_clock){ 0 }) - start_ns >
+	       PATIENCE_NS;
+}
+
 /* The first byte chooses whether the client waits for its answers. */
 static void talk(struct card_control *control, const uint8_t *data, size_t size)
 {
@@ -96,12 +102,13 @@ static void talk(struct card_control *control, const uint8_t *data, size_t size)
 	bool waits = size && data[0] != '!';
 	size_t sent = 0;
 	ssize_t put;
+	uint64_t start = rt_clock_now_ns(&(struct rt_clock){ 0 });
 	int fds[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) ||
 	    card_control_attach(control, fds[0]))
 		abort();
-	for (int i = 0; control->client_count && i < MOST_STEPS; i++) {
+	for (int i = 0; control->client_count && !is_late(start); i++) {
 		put = send(fds[1], data + sent, size - sent,
 			   MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (put > 0)
@@ -120,11 +127,13 @@ static void talk(struct card_control *control, const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct card_control *control;
+	uint64_t begin;
 
 	if (!control)
 		control = start();
 	talk(control, data, size);
-	for (int i = 0; !TAILQ_EMPTY(&control->calls) && i < MOST_STEPS; i++)
+	begin = rt_clock_now_ns(&(struct rt_clock){ 0 });
+	while (!TAILQ_EMPTY(&control->calls) && !is_late(begin))
 		(void)rt_loop_step(control->loop, RT_NS_PER_MS);
 	if (!TAILQ_EMPTY(&control->calls))
 		abort();

@@ -345,6 +345,43 @@ Test(card_control, a_line_that_never_ends_is_cut_off)
 	tear_down(&world);
 }
 
+Test(card_control, a_million_wrong_parameters_are_refused_at_once)
+{
+	static char line[CARD_LINE_BYTES];
+	struct world world;
+	uint64_t start;
+	json_t *answer;
+	size_t size;
+	int fd, end;
+
+	set_up(&world);
+	fd = greeted(&world);
+	size = (size_t)snprintf(line, sizeof line,
+				"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":"
+				"\"card.status\",\"params\":{\"a\":0");
+	for (unsigned int i = 0; size < sizeof line - 20; i++)
+		size += (size_t)snprintf(line + size, sizeof line - size,
+					 ",\"k%x\":0", i);
+	end = snprintf(line + size, sizeof line - size, "}}\n");
+	size += (size_t)end;
+	start = rt_clock_now_ns(&(struct rt_clock){ 0 });
+	for (size_t sent = 0; sent < size;) {
+		ssize_t put = send(fd, line + sent, size - sent, MSG_DONTWAIT);
+
+		sent += put > 0 ? (size_t)put : 0;
+		rt_loop_step(world.loop, 0);
+	}
+	answer = hear(&world, fd);
+	cr_expect_eq(json_integer_value(json_object_get(
+			     json_object_get(answer, "error"), "code")),
+		     CARD_RPC_INVALID_PARAMS);
+	cr_expect_lt(rt_clock_now_ns(&(struct rt_clock){ 0 }) - start,
+		     10 * RT_NS_PER_S);
+	json_decref(answer);
+	close(fd);
+	tear_down(&world);
+}
+
 Test(card_control, who_does_not_read_is_not_read)
 {
 	struct world world;
@@ -372,6 +409,32 @@ Test(card_control, who_does_not_read_is_not_read)
 		heard++;
 	}
 	cr_expect_eq(heard, asked, "%zu of %zu", heard, asked);
+	close(fd);
+	tear_down(&world);
+}
+
+/* Answers that are more than may stay unread, but all fit into the socket. */
+Test(card_control, lines_behind_many_answers_are_answered_too)
+{
+	enum { COUNT = 10000 };
+	const int room = 8 << 20;
+	static char lines[2 * COUNT];
+	struct world world;
+	json_t *answer;
+	int fd, heard = 0;
+
+	set_up(&world);
+	fd = greeted(&world);
+	setsockopt(TAILQ_FIRST(&world.control->clients)->fd, SOL_SOCKET,
+		   SO_SNDBUFFORCE, &room, sizeof room);
+	for (size_t i = 0; i < COUNT; i++)
+		memcpy(lines + 2 * i, "x\n", 2);
+	cr_assert_eq(write(fd, lines, sizeof lines), (ssize_t)sizeof lines);
+	while (heard < COUNT && (answer = hear(&world, fd))) {
+		json_decref(answer);
+		heard++;
+	}
+	cr_expect_eq(heard, COUNT, "%d", heard);
 	close(fd);
 	tear_down(&world);
 }
