@@ -5,6 +5,7 @@
  */
 #include <criterion/criterion.h>
 
+#include "ebs-nvme/function.h"
 #include "tests/function/bench.h"
 
 #define STATUS(type, code) HOST_NVME_STATUS(type, code)
@@ -228,6 +229,22 @@ Test(function_logs, the_error_page_tells_the_last_failure)
 	bench_stop(&b);
 }
 
+Test(function_logs, the_firmware_page_has_one_slot)
+{
+	const struct nvme_firmware_log *log;
+	const void *page;
+	struct bench b;
+
+	bench_enable(&b, NULL);
+	cr_assert_eq(host_nvme_get_log(b.nvme, 3, 0, 512, &page), 0);
+	log = page;
+	cr_expect_eq(log->afi & 7, 1, "slot 1 is active");
+	cr_expect_arr_eq(log->frs[0], "2.0     ", 8);
+	for (size_t i = 1; i < 7; i++)
+		cr_expect_eq(le_load(log->frs[i], 8), 0, "slot %zu", i + 1);
+	bench_stop(&b);
+}
+
 static uint64_t low64(const uint8_t *wide)
 {
 	return le_load(wide, 8);
@@ -347,6 +364,37 @@ Test(function_logs, a_local_disk_has_the_detailed_statistics)
 	bench_stop(&b);
 }
 
+static uint64_t unsafe_shutdowns(struct bench *b)
+{
+	const struct nvme_smart_log *smart;
+	const void *page;
+
+	cr_assert_eq(host_nvme_get_log(b->nvme, 2, 0, 512, &page), 0);
+	smart = page;
+	return low64(smart->unsafe_shutdowns);
+}
+
+Test(function_logs, only_a_shutdown_without_notice_is_unsafe)
+{
+	struct bench b;
+	uint64_t before;
+
+	bench_enable(&b, NULL);
+	before = unsafe_shutdowns(&b);
+	cr_assert_eq(host_nvme_shutdown(b.nvme, 1), 0);
+	bench_hang_up(&b);
+	bench_connect(&b);
+	bench_open_driver(&b);
+	cr_assert_eq(host_nvme_enable(b.nvme), 0);
+	cr_expect_eq(unsafe_shutdowns(&b), before);
+	bench_hang_up(&b);
+	bench_connect(&b);
+	bench_open_driver(&b);
+	cr_assert_eq(host_nvme_enable(b.nvme), 0);
+	cr_expect_eq(unsafe_shutdowns(&b), before + 1);
+	bench_stop(&b);
+}
+
 /* --- Asynchronous events -------------------------------------------------- */
 
 static uint16_t ask_for_event(struct bench *b)
@@ -447,6 +495,30 @@ Test(function_events, a_threshold_that_is_passed_is_an_event)
 	cr_assert_eq(host_nvme_get_log(b.nvme, 2, 0, 512, &page), 0);
 	smart = page;
 	cr_expect_eq(smart->critical_warning, 2);
+	bench_stop(&b);
+}
+
+/* 5.14.1.4: the list is empty once it was read. */
+Test(function_events, a_resized_volume_is_an_event_and_a_list)
+{
+	struct nvme_cqe cqe;
+	const void *page;
+	const le32 *list;
+	struct bench b;
+	uint16_t cid;
+
+	bench_start(&b, NULL);
+	cr_assert_eq(host_nvme_set_feature(b.nvme, 0x0b, 0x100, NULL), 0);
+	cid = ask_for_event(&b);
+	ebs_function_resized(b.fn);
+	cr_assert_eq(host_nvme_wait(b.nvme, 0, cid, &cqe), 0);
+	cr_expect_eq(le32_get(cqe.dw0), 4u << 16 | 2);
+	cr_assert_eq(host_nvme_get_log(b.nvme, 4, 0, 4096, &page), 0);
+	list = page;
+	cr_expect_eq(le32_get(list[0]), 1);
+	cr_expect_eq(le32_get(list[1]), 0);
+	cr_assert_eq(host_nvme_get_log(b.nvme, 4, 0, 4096, &page), 0);
+	cr_expect_eq(le32_get(list[0]), 0);
 	bench_stop(&b);
 }
 
