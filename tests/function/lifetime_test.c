@@ -379,6 +379,21 @@ static void pause_function(struct bench *b)
 	cr_assert(is_quiet);
 }
 
+/* The state is taken out and put back; the client sees nothing of it. */
+static void restore_in_place(struct bench *b)
+{
+	size_t size;
+	uint8_t *state;
+
+	pause_function(b);
+	size = pcie_function_save(b->fn, NULL, 0);
+	state = malloc(size);
+	cr_assert(state && pcie_function_save(b->fn, state, size) == size);
+	cr_assert_eq(pcie_function_restore(b->fn, state, size), 0);
+	cr_assert_eq(pcie_function_unpause(b->fn), 0);
+	free(state);
+}
+
 /* The state leaves one process image and enters another. */
 static void replace_firmware(struct bench *b)
 {
@@ -468,6 +483,63 @@ Test(function_replacement, the_driver_goes_on_by_message)
 Test(function_replacement, commands_that_were_held_are_done_afterwards)
 {
 	check_replacement(false, true);
+}
+
+Test(function_replacement, queues_of_different_sizes_do_not_mix)
+{
+	struct nvme_cmd read = { .opcode = NVME_NVM_READ, .nsid = le32_put(1) };
+	struct bench b;
+	uint16_t cid;
+
+	bench_enable(&b, &(struct bench_options){ .admin_entries = 64 });
+	cr_assert_eq(host_nvme_create_pair(b.nvme, 1, 8, -1), 0);
+	for (int i = 0; i < 300; i++)
+		cr_assert_eq(host_nvme_get_feature(b.nvme, 1, 0, NULL), 0);
+	for (int i = 0; i < 100; i++) {
+		cr_assert_eq(host_nvme_get_feature(b.nvme, 1, 0, NULL), 0);
+		bench_stall_io(&b, true);
+		read.prp1 = le64_put(b.nvme->scratch);
+		cr_assert_eq(host_nvme_submit(b.nvme, 1, &read, &cid), 0);
+		bench_settle(&b);
+		bench_stall_io(&b, false);
+		restore_in_place(&b);
+		cr_assert_eq(host_nvme_wait(b.nvme, 1, cid, NULL), 0);
+	}
+	bench_stop(&b);
+}
+
+Test(function_replacement, a_queue_may_be_on_its_way_out)
+{
+	struct nvme_cmd read = { .opcode = NVME_NVM_READ, .nsid = le32_put(1) };
+	struct nvme_cmd delete = { .opcode = NVME_ADMIN_DELETE_SQ,
+				   .cdw10 = le32_put(1) };
+	struct host_memory far;
+	uint16_t cid, delete_cid;
+	struct bench b;
+	int status;
+
+	bench_start(&b, NULL);
+	cr_assert_eq(host_memory_map(b.host, UINT64_C(0x900000000), 4096, false,
+				     &far),
+		     0);
+	read.prp1 = le64_put(far.iova);
+	host_set_quirks(b.host, HOST_MUTE_DMA);
+	cr_assert_eq(host_nvme_submit(b.nvme, 1, &read, &cid), 0);
+	bench_settle(&b);
+	cr_assert_eq(host_poll(b.host, 0), 1, "the data is on its way");
+	cr_assert_eq(host_nvme_submit(b.nvme, 0, &delete, &delete_cid), 0);
+	bench_settle(&b);
+	host_set_quirks(b.host, 0);
+	restore_in_place(&b);
+	cr_assert_eq(host_nvme_wait(b.nvme, 0, delete_cid, NULL), 0);
+	host_nvme_reap(b.nvme, 1);
+	status = host_nvme_wait(b.nvme, 1, cid, NULL);
+	cr_expect(status == 0 || status == HOST_NVME_STATUS(0, 8), "%s",
+		  bench_status_text(status));
+	cr_expect_eq(host_nvme_create_sq(b.nvme, 1, 32, 1), 0);
+	cr_expect_eq(host_nvme_flush(b.nvme, 1), 0);
+	bench_stop(&b);
+	host_memory_free(&far);
 }
 
 Test(function_replacement, a_pause_alone_is_not_noticed)
