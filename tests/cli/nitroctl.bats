@@ -225,3 +225,12 @@ fake_qemu()
 	if wait "$pid"; then false; fi
 	[ -z "$(ls -d nitroctl-* 2>/dev/null)" ]
 }
+
+@test "boot ends QEMU when the card has died" {
+	fake_qemu 11.1.0 "kill -9 \$($ctl --socket-dir nitroctl-* --json status |
+		sed -n 's/.*\"pid\": \([0-9]*\),.*/\1/p'); exec sleep 60"
+	truncate -s 1M root.img
+	run -1 "$ctl" boot --qemu ./qemu --accel tcg root.img
+	says "nitro-card has ended before the guest"
+	[ -z "$(ls -d nitroctl-* 2>/dev/null)" ]
+}
