@@ -59,7 +59,26 @@ static void dma_done(struct pcie_dma_op *op, int status)
 	settle(op->fn->device);
 }
 
-void toy_start_dma(struct toy *toy, bool is_write, uint64_t iova, uint32_t size)
+static int start(struct toy *toy, struct toy_op *o, enum toy_dma kind)
+{
+	switch (kind) {
+	case TOY_READ:
+		return pcie_dma_readv(toy->fn, &o->op, &o->range, 1, o->buffer);
+	case TOY_WRITE:
+		return pcie_dma_writev(toy->fn, &o->op, &o->range, 1,
+				       o->buffer);
+	case TOY_PUBLISH:
+		return pcie_dma_publish(toy->fn, &o->op, o->range.iova & ~15u,
+					o->buffer);
+	default:
+		return pcie_dma_check_shared(toy->fn, &o->op, o->range.iova,
+					     o->range.size %
+						     PCIE_DMA_CHECK_BYTES);
+	}
+}
+
+void toy_start_dma(struct toy *toy, enum toy_dma kind, uint64_t iova,
+		   uint32_t size)
 {
 	for (unsigned int i = 0; i < TOY_OPS; i++) {
 		struct toy_op *o = &toy->ops[i];
@@ -68,12 +87,7 @@ void toy_start_dma(struct toy *toy, bool is_write, uint64_t iova, uint32_t size)
 			continue;
 		o->range = (struct pcie_dma_range){ iova, size % TOY_OP_BYTES };
 		o->op.done = dma_done;
-		o->is_busy =
-			(is_write
-				 ? pcie_dma_writev(toy->fn, &o->op, &o->range,
-						   1, o->buffer)
-				 : pcie_dma_readv(toy->fn, &o->op, &o->range, 1,
-						  o->buffer)) == -EINPROGRESS;
+		o->is_busy = start(toy, o, kind) == -EINPROGRESS;
 		return;
 	}
 }
@@ -126,7 +140,7 @@ static int toy_create(struct pcie_function *fn, const void *config,
 	fn->device = toy;
 	fn->identity = toy_identity;
 	for (unsigned int i = 0; i < TOY_OPS; i++) {
-		toy->ops[i].buffer = calloc(1, TOY_OP_BYTES);
+		toy->ops[i].buffer = malloc(TOY_OP_BYTES);
 		if (toy->ops[i].buffer)
 			continue;
 		toy_destroy(fn);
@@ -156,7 +170,7 @@ static void toy_bar_write(struct pcie_function *fn, unsigned int bar,
 		return;
 	le_store(state->regs + offset, size, value);
 	if (offset == 0x10)
-		toy_start_dma(fn->device, value & 1, le_load(state->regs, 8),
+		toy_start_dma(fn->device, value & 3, le_load(state->regs, 8),
 			      (uint32_t)le_load(state->regs + 8, 4));
 	if (offset == 0x18)
 		pcie_interrupt_raise(fn, (unsigned int)value % 70);

@@ -11,7 +11,8 @@
 #include "pcie-model/function.h"
 
 #define TOY_OPS      4
-#define TOY_OP_BYTES (256u * 1024)
+/* More than one DMA message holds. */
+#define TOY_OP_BYTES (160u * 1024)
 
 struct toy_op {
 	struct pcie_dma_op op;
@@ -30,7 +31,14 @@ struct toy {
 
 extern const struct pcie_function_type toy_function;
 
-void toy_start_dma(struct toy *toy, bool is_write, uint64_t iova,
+enum toy_dma {
+	TOY_READ,
+	TOY_WRITE,
+	TOY_PUBLISH,
+	TOY_CHECK,
+};
+
+void toy_start_dma(struct toy *toy, enum toy_dma kind, uint64_t iova,
 		   uint32_t size);
 /* Hold a range, or release what is held. */
 void toy_hold(struct toy *toy, uint64_t iova, uint64_t size, bool is_write);

@@ -231,12 +231,10 @@ static void send_command(struct client *c, uint16_t command,
 
 static void send_version(struct client *c)
 {
-	static const struct {
-		struct vfio_user_version version;
-		char text[64];
-	} hello = { { 0, 0 }, "{\"capabilities\":{\"write_multiple\":true}}" };
+	static const char text[] =
+		"\0\0\0\0{\"capabilities\":{\"write_multiple\":true}}";
 
-	send_command(c, VFIO_USER_VERSION, &hello, sizeof hello, NULL, 0);
+	send_command(c, VFIO_USER_VERSION, text, sizeof text, NULL, 0);
 }
 
 static void send_map(struct client *c)
@@ -265,9 +263,11 @@ static void send_unmap(struct client *c)
 	struct vfio_user_dma_unmap unmap = {
 		.argsz = sizeof unmap,
 		.address = input_u8(&c->in) * UINT64_C(0x1000),
-		.size = (input_u8(&c->in) & 0x1f) * UINT64_C(0x1000),
+		.size = input_u8(&c->in) * UINT64_C(0x1000),
 	};
 
+	if (unmap.address == 0 && unmap.size == 0)
+		unmap.flags = VFIO_DMA_UNMAP_FLAG_ALL;
 	send_command(c, VFIO_USER_DMA_UNMAP, &unmap, sizeof unmap, NULL, 0);
 }
 
@@ -281,6 +281,10 @@ static void send_store(struct client *c)
 	} store = { .access = { .offset = input_u16(&c->in),
 				.region = regions[choice & 7],
 				.count = 1u << (choice >> 3 & 3) } };
+
+	/* Where the capabilities are. */
+	if (store.access.region == 7 && !(choice & 0x40))
+		store.access.offset %= 0x200;
 
 	input_bytes(&c->in, store.data, store.access.count);
 	send_command(
@@ -381,13 +385,13 @@ static void start_dma(struct client *c)
 {
 	struct toy *toy = c->fn->device;
 	uint8_t choice = input_u8(&c->in);
-	uint64_t iova = input_u8(&c->in) * UINT64_C(0x1000) + (choice & 0xfc);
+	uint64_t iova = input_u8(&c->in) * UINT64_C(0x1000) + (choice & 0xf0);
 	uint32_t size = input_u16(&c->in) * 3u;
 
 	if (choice & 2)
 		toy_hold(toy, iova, size, choice & 1);
 	else
-		toy_start_dma(toy, choice & 1, iova, size);
+		toy_start_dma(toy, choice >> 2 & 3, iova, size);
 }
 
 static void raise_interrupt(struct client *c)
@@ -442,17 +446,23 @@ static void mark_gone(void *opaque)
 	*(bool *)opaque = true;
 }
 
+/* What is ready is done at once; sleep only when that is not enough. */
+static void wait_a_little(int round)
+{
+	(void)rt_loop_step(loop, round < 100 ? 0 : RT_NS_PER_MS);
+}
+
 static void hang_up(struct client *c)
 {
 	bool is_gone = false;
 
 	close(c->fd);
 	for (int i = 0; i < 1000 && pcie_server_has_client(c->server); i++)
-		(void)rt_loop_step(loop, RT_NS_PER_MS);
+		wait_a_little(i);
 	must(!pcie_server_has_client(c->server));
 	pcie_server_destroy(&c->server, mark_gone, &is_gone);
 	for (int i = 0; i < 1000 && !is_gone; i++)
-		(void)rt_loop_step(loop, RT_NS_PER_MS);
+		wait_a_little(i);
 	must(is_gone);
 	pcie_function_destroy(&c->fn);
 }
