@@ -122,6 +122,9 @@ static enum ctl_exit print_some(struct ctl *ctl, bool skip, json_int_t *lost,
 
 	*out_count = json_array_size(records);
 	json_array_foreach(records, i, record) print_record(ctl, record);
+	/* What was overwritten before the first look is nobody's loss. */
+	if (*lost < 0)
+		*lost = ctl_number(result, "lost");
 	if (status == CTL_DONE && ctl_number(result, "lost") > *lost) {
 		ctl_complain("%" JSON_INTEGER_FORMAT
 			     " records were overwritten before they were read",
@@ -135,7 +138,7 @@ static enum ctl_exit print_some(struct ctl *ctl, bool skip, json_int_t *lost,
 static enum ctl_exit read_all(struct ctl *ctl, const char *pattern)
 {
 	enum ctl_exit status;
-	json_int_t lost = 0;
+	json_int_t lost = -1;
 	size_t count;
 
 	(void)pattern;
@@ -149,7 +152,7 @@ static enum ctl_exit follow(struct ctl *ctl, const char *pattern)
 {
 	const struct timespec pause = { .tv_nsec = POLL_NS };
 	enum ctl_exit status = CTL_DONE;
-	json_int_t lost = 0;
+	json_int_t lost = -1;
 	size_t count = 0;
 
 	if (pattern)
