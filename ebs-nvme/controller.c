@@ -51,7 +51,7 @@ static bool status_has(const struct ebs_controller *c, uint64_t field)
 bool ebs_controller_is_working(const struct ebs_controller *c)
 {
 	return status_has(c, NVME_CSTS_RDY) && !status_has(c, NVME_CSTS_CFS) &&
-	       !c->state->is_disabling && !c->is_quiescing &&
+	       !c->state->is_disabling && !ebs_is_quiescing(c) &&
 	       c->state->shutdown == EBS_SHUTDOWN_NONE;
 }
 
@@ -198,6 +198,16 @@ static void start_shutdown(struct ebs_controller *c)
 	ebs_controller_settle(c);
 }
 
+/* What a successor needs and we keep elsewhere. */
+static void keep_counts(struct ebs_controller *c)
+{
+	uint64_t now = rt_loop_now_ns(c->fn->loop);
+
+	c->state->counters = c->counters;
+	c->state->powered_ms += (now - c->created_ns) / RT_NS_PER_MS;
+	c->created_ns = now;
+}
+
 void ebs_controller_settle(struct ebs_controller *c)
 {
 	struct ebs_state *state = c->state;
@@ -209,7 +219,7 @@ void ebs_controller_settle(struct ebs_controller *c)
 	else if (state->shutdown == EBS_SHUTDOWN_DRAINING && !c->is_quiescing)
 		flush_for_shutdown(c);
 	if (c->is_quiescing && !c->is_flushing) {
-		state->counters = c->counters;
+		keep_counts(c);
 		pcie_function_quiesced(c->fn);
 	}
 }

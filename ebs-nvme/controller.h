@@ -179,6 +179,12 @@ ebs_controller_of(const struct pcie_function *fn)
 	return fn->device;
 }
 
+/* Also while the model cancels DMA, before it calls quiesce(). */
+static inline bool ebs_is_quiescing(const struct ebs_controller *c)
+{
+	return c->is_quiescing || c->fn->is_quiescing;
+}
+
 /* tables.c */
 #define EBS_COUNTERS 18u
 extern const struct rt_option ebs_options[];
@@ -252,7 +258,6 @@ nvme_status ebs_not_offered(struct ebs_request *r, nvme_status status,
 #define EBS_BYTE_CDW10 40u
 #define EBS_BYTE_CDW11 44u
 #define EBS_BYTE_CDW12 48u
-#define EBS_BYTE_CDW13 52u
 
 /* queue.c: doorbells, fetching, posting. */
 void ebs_doorbell_write(struct ebs_controller *c, uint64_t offset,

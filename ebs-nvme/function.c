@@ -246,10 +246,10 @@ static bool is_sane_queue(const struct ebs_controller *c, unsigned int qid)
 static bool is_sane_unfinished(const struct ebs_state *state,
 			       const struct ebs_unfinished *u)
 {
-	return u->sqid < EBS_QUEUES && state->sq[u->sqid].size &&
-	       u->kind <= EBS_POST_AGAIN &&
-	       u->cqid == state->sq[u->sqid].cqid &&
-	       u->slot < state->cq[u->cqid].size;
+	if (u->sqid >= EBS_QUEUES || !state->sq[u->sqid].size ||
+	    u->cqid != state->sq[u->sqid].cqid || u->kind > EBS_POST_AGAIN)
+		return false;
+	return u->kind != EBS_POST_AGAIN || u->slot < state->cq[u->cqid].size;
 }
 
 static bool is_sane(const struct ebs_controller *c)

@@ -104,7 +104,7 @@ void ebs_doorbell_write(struct ebs_controller *c, uint64_t offset,
 
 void ebs_kick(struct ebs_controller *c)
 {
-	bool is_stopping = c->is_quiescing || c->state->is_disabling;
+	bool is_stopping = ebs_is_quiescing(c) || c->state->is_disabling;
 
 	if (!is_stopping)
 		rt_loop_post(c->fn->loop, &c->turn->task);

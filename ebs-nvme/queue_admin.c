@@ -107,7 +107,7 @@ void ebs_sq_delete_now(struct ebs_controller *c, uint16_t sqid)
 	struct ebs_request *deleter = c->sq[sqid].deleter;
 
 	c->sq[sqid].deleter = NULL;
-	if (c->is_quiescing) { /* its commands are recorded, not ended */
+	if (ebs_is_quiescing(c)) { /* its commands are recorded, not ended */
 		ebs_request_cancelled(deleter);
 		return;
 	}

@@ -173,7 +173,7 @@ void ebs_request_complete(struct ebs_request *r, nvme_status status)
 		return;
 	}
 	count_end(r);
-	if (c->is_quiescing) {
+	if (ebs_is_quiescing(c)) {
 		ebs_request_record(r, EBS_POST);
 		ebs_request_free(r);
 		return;
@@ -191,7 +191,7 @@ bool ebs_request_goes_on(struct ebs_request *r)
 		ebs_request_free(r);
 	else if (r->is_aborted)
 		ebs_request_complete(r, NVME_ABORT_REQUESTED);
-	else if (c->is_quiescing)
+	else if (ebs_is_quiescing(c))
 		ebs_request_cancelled(r);
 	else if (c->sq[r->sqid].deleter)
 		ebs_request_complete(r, NVME_ABORT_SQ_DELETED);

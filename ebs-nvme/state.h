@@ -16,7 +16,6 @@
 #define EBS_QUEUES         (EBS_MAX_PAIRS + 1) /* with the admin queue */
 #define EBS_MAX_VECTORS    65u
 #define EBS_MAX_REQUESTS   1024u /* commands in flight, of all queues */
-#define EBS_MAX_ENTRIES    256u  /* of an I/O queue */
 #define EBS_REGISTER_BYTES 0x38u
 #define EBS_MAX_AERS       5u
 #define EBS_MAX_EVENTS     8u
