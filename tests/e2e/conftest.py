@@ -2,6 +2,7 @@
 """Fixtures: private volumes, a card, and a guest that several tests share."""
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -12,6 +13,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "guest"))
 from guest import CACHE, ROOT_IMAGE, SCRATCH_ID, Card, Guest, copy_image, ebs  # noqa: E402
 
 SCRATCH_BYTES = 1 << 30
+
+# Leave no card and no guest behind, also when told to stop.
+signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", 1))
 
 
 class Machine:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`./run --check`: one line per check, `ok NAME: FIGURE` or `not ok NAME: WHY`."""
+import signal
 import sys
 import tempfile
 import time
@@ -99,22 +100,31 @@ NAMES = ("boot", "boot-ovmf", "lspci", "ebs-identity", "ebs-verify", "nvme-reset
 
 
 def main():
+    # Leave no card and no guest behind, also when told to stop.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     failed = 0
     with tempfile.TemporaryDirectory(prefix="check-", dir=CACHE) as folder:
         print(f"-- {len(NAMES)} checks; a boot takes 10 to 20 s "
               f"(given up after {BOOT_SECONDS} s)", flush=True)
         session = Session(folder)
-        for name in NAMES:
-            try:
-                figure = getattr(session, "check_" + name.replace("-", "_"))()
-                print(f"ok {name}: {figure}", flush=True)
-            except (Failure, OSError, ValueError) as why:
-                failed += 1
-                first, _, rest = str(why).partition("\n")
-                print(f"not ok {name}: {first}", flush=True)
-                print(rest, file=sys.stderr, flush=True)
-        session.close()
+        try:
+            for name in NAMES:
+                failed += not passes(session, name)
+        finally:
+            session.close()
     return 1 if failed else 0
+
+
+def passes(session, name):
+    try:
+        figure = getattr(session, "check_" + name.replace("-", "_"))()
+    except (Failure, OSError, ValueError) as why:
+        first, _, rest = str(why).partition("\n")
+        print(f"not ok {name}: {first}", flush=True)
+        print(rest, file=sys.stderr, flush=True)
+        return False
+    print(f"ok {name}: {figure}", flush=True)
+    return True
 
 
 if __name__ == "__main__":
