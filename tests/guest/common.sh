@@ -107,9 +107,12 @@ apt_site()
 		awk -v suite="$1" '$2 == "Debian" && $3 == suite { print $1; exit }'
 }
 
-# build PRESET: into build/PRESET.
+# build PRESET [TARGET...]: into build/PRESET; everything when none is named.
 build()
 {
-	step "configuring build/$1" cmake --preset "$1"
-	step "building build/$1" cmake --build --preset "$1"
+	local preset=$1
+	shift
+	step "configuring build/$preset" cmake --preset "$preset" &&
+		step "building build/$preset" cmake --build --preset "$preset" \
+			${1:+--target "$@"} -- --quiet
 }
