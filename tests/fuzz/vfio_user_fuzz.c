@@ -132,8 +132,9 @@ static void send_with_fds(struct client *c, const void *data, size_t size,
 /* A file that the server has mapped becomes shorter. */
 static void shorten(int fd, uint8_t decision)
 {
-	if (decision & 0x80)
-		(void)ftruncate(fd, (off_t)(decision & 0x7f) * 0x1000);
+	/* It may refuse: a sealed file stays as long as it is. */
+	if (decision & 0x80 && ftruncate(fd, (off_t)(decision & 0x7f) * 0x1000))
+		return;
 }
 
 static void send_fds(struct client *c, const void *data, size_t size)
