@@ -172,12 +172,23 @@ static void turn_on(struct nvme_bench *b)
 	pcie_region_write(b->fn, PCIE_CONFIG_REGION, 4, &command, 2);
 }
 
+static void enable_msix(struct nvme_bench *b)
+{
+	uint16_t control = 0x8000;
+
+	pcie_region_write(b->fn, PCIE_CONFIG_REGION,
+			  b->fn->config_layout.msix + 2u, &control, 2);
+}
+
 void nvme_bench_start(struct nvme_bench *b, const uint8_t *data, size_t size)
 {
+	uint8_t choice;
+
 	start_once();
 	memset(b, 0, sizeof *b);
 	b->in = (struct input){ data, size };
-	b->fn = find_function(input_u8(&b->in));
+	choice = input_u8(&b->in);
+	b->fn = find_function(choice);
 	b->memory = memory;
 	memset(memory, 0, SHARED_BYTES);
 	b->fn->transport = (struct pcie_transport){
@@ -191,6 +202,8 @@ void nvme_bench_start(struct nvme_bench *b, const uint8_t *data, size_t size)
 	must(pcie_dma_map(b->fn, MESSAGE_IOVA, MESSAGE_BYTES,
 			  PCIE_DMA_READABLE | PCIE_DMA_WRITEABLE, -1, 0) == 0);
 	turn_on(b);
+	if (choice & 0x80)
+		enable_msix(b);
 }
 
 void nvme_bench_stop(struct nvme_bench *b)
@@ -469,12 +482,27 @@ void nvme_let_time_pass(struct nvme_bench *b)
 	nvme_bench_step(8);
 }
 
+/* Admin queues whose entries are what the client answers at the moment. */
+static void enable_by_message(struct nvme_bench *b)
+{
+	nvme_bench_write32(b, NVME_REG_CC, 0);
+	nvme_bench_step(20);
+	write64(b, NVME_REG_ASQ, MESSAGE_IOVA);
+	write64(b, NVME_REG_ACQ, MESSAGE_IOVA + PAGE);
+	nvme_bench_write32(b, NVME_REG_CC, 6u << 16 | 4u << 20 | 1);
+	nvme_bench_step(20);
+}
+
 void nvme_restart(struct nvme_bench *b)
 {
+	uint8_t choice = input_u8(&b->in);
+
 	turn_on(b);
 	nvme_bench_enable(b);
-	if (input_u8(&b->in) & 1)
+	if (choice & 1)
 		nvme_bench_make_queues(b);
+	else if (choice & 2)
+		enable_by_message(b);
 }
 
 void nvme_reset(struct nvme_bench *b)
