@@ -12,12 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "firmware/card/client.h"
 #include "firmware/rt/clock.h"
+#include "firmware/rt/listen.h"
 #include "firmware/rt/log.h"
 #include "firmware/rt/scope.h"
 
@@ -104,58 +103,6 @@ static void accept_again(struct rt_timer *timer)
 	rt_watch_start(control->loop, &control->watch, control->fd, POLLIN);
 }
 
-/* Does somebody listen there? */
-static bool is_alive(const struct sockaddr_un *address)
-{
-	RT_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	return fd >= 0 &&
-	       !connect(fd, (const struct sockaddr *)address, sizeof *address);
-}
-
-static int bind_to(int fd, const struct sockaddr_un *address)
-{
-	/* Between bind() and chmod() nobody else could connect anyway: the
-	 * directory is closed to others, and nothing listens yet. */
-	if (bind(fd, (const struct sockaddr *)address, sizeof *address))
-		return -errno;
-	if (chmod(address->sun_path, 0600) || listen(fd, 8))
-		return -errno;
-	return 0;
-}
-
-static int listen_at(const char *path, int *out_fd, struct rt_error *error)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	RT_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int status;
-
-	if (fd < 0)
-		return rt_error_set(error, -errno, "cannot make a socket: %s",
-				    strerror(errno));
-	if (strlen(path) >= sizeof address.sun_path)
-		return rt_error_set(error, -ENAMETOOLONG,
-				    "the path %s is too long for a socket",
-				    path);
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	if (is_alive(&address)) {
-		rt_error_set(error, -EADDRINUSE,
-			     "another card is running at %s", path);
-		rt_error_hint(error, "stop it, or give this one another "
-				     "--socket-dir");
-		return -EADDRINUSE;
-	}
-	if (unlink(path) && errno != ENOENT)
-		return rt_error_set(error, -errno, "cannot replace %s: %s",
-				    path, strerror(errno));
-	status = bind_to(fd, &address);
-	if (status)
-		return rt_error_set(error, status, "cannot listen at %s: %s",
-				    path, strerror(-status));
-	*out_fd = rt_take_fd(&fd);
-	return 0;
-}
-
 int card_control_create(struct card *card, struct rt_loop *loop,
 			const char *path, struct card_control **out,
 			struct rt_error *error)
@@ -174,7 +121,7 @@ int card_control_create(struct card *card, struct rt_loop *loop,
 	TAILQ_INIT(&control->calls);
 	if (path) {
 		control->path = strdup(path);
-		status = listen_at(path, &control->fd, error);
+		status = rt_listen_unix(path, &control->fd, error);
 	}
 	if (!status && path)
 		status = rt_watch_start(loop, &control->watch, control->fd,

@@ -22,10 +22,9 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 
 #include "firmware/rt/error.h"
+#include "firmware/rt/listen.h"
 #include "firmware/rt/log.h"
 #include "firmware/rt/scope.h"
 #include "pcie-model/function.h"
@@ -298,7 +297,7 @@ static int start_listening(struct pcie_server *server, struct rt_error *error)
 	struct stat st;
 	int failed;
 
-	failed = vfio_user_listen(server->path, &server->listen_fd, error);
+	failed = rt_listen_unix(server->path, &server->listen_fd, error);
 	if (failed)
 		return failed;
 	if (!stat(server->path, &st))

@@ -9,83 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
-#include "firmware/rt/error.h"
 #include "firmware/rt/scope.h"
-
-#define BACKLOG 16
-
-static int new_socket(void)
-{
-	return socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-}
-
-/* Nobody listens at this socket file any more. */
-static bool is_dead(const struct sockaddr_un *address)
-{
-	RT_FD int probe = new_socket();
-
-	return probe >= 0 &&
-	       connect(probe, (const struct sockaddr *)address,
-		       sizeof *address) &&
-	       errno == ECONNREFUSED;
-}
-
-/* Make room for a new socket file. */
-static int clear_path(const struct sockaddr_un *address, struct rt_error *error)
-{
-	struct stat st;
-
-	if (lstat(address->sun_path, &st))
-		return errno == ENOENT ? 0
-				       : rt_error_set(error, -errno, "%s: %s",
-						      address->sun_path,
-						      strerror(errno));
-	if (!S_ISSOCK(st.st_mode))
-		return rt_error_set(error, -EEXIST,
-				    "%s exists and is not a socket",
-				    address->sun_path);
-	if (!is_dead(address)) {
-		rt_error_set(error, -EADDRINUSE, "another server listens at %s",
-			     address->sun_path);
-		rt_error_hint(error, "stop it, or choose another socket");
-		return -EADDRINUSE;
-	}
-	if (unlink(address->sun_path) && errno != ENOENT)
-		return rt_error_set(error, -errno, "cannot replace %s: %s",
-				    address->sun_path, strerror(errno));
-	return 0;
-}
-
-int vfio_user_listen(const char *path, int *out, struct rt_error *error)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	RT_FD int fd = new_socket();
-	int failed;
-
-	if (fd < 0)
-		return rt_error_set(error, -errno, "cannot make a socket: %s",
-				    strerror(errno));
-	if (strlen(path) >= sizeof address.sun_path)
-		return rt_error_set(error, -ENAMETOOLONG,
-				    "the socket's path is longer than %zu "
-				    "bytes: %s",
-				    sizeof address.sun_path - 1, path);
-	strcpy(address.sun_path, path);
-	failed = clear_path(&address, error);
-	if (failed)
-		return failed;
-	/* The file takes its mode from the socket: it is never open to all. */
-	if (fchmod(fd, 0600) ||
-	    bind(fd, (struct sockaddr *)&address, sizeof address) ||
-	    listen(fd, BACKLOG))
-		return rt_error_set(error, -errno, "cannot listen at %s: %s",
-				    path, strerror(errno));
-	*out = rt_take_fd(&fd);
-	return 0;
-}
 
 static void take_fds(struct msghdr *message, struct vfio_user_fds *fds)
 {

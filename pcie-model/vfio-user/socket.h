@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The UNIX stream socket under vfio-user: making one, and passing bytes with
- * descriptors.  No state of its own.
+ * The UNIX stream socket under vfio-user: passing bytes with descriptors.  No
+ * state of its own.
  */
 #ifndef PCIE_MODEL_VFIO_USER_SOCKET_H
 #define PCIE_MODEL_VFIO_USER_SOCKET_H
@@ -9,8 +9,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
-
-struct rt_error;
 
 /* What the kernel passes with one message, at most. */
 #define VFIO_USER_KERNEL_FDS 253u
@@ -20,12 +18,6 @@ struct vfio_user_fds {
 	unsigned int count;
 	bool is_cut; /* some did not arrive */
 };
-
-/*
- * Listen at path (mode 0600, non-blocking).  A socket that a dead server left
- * there is replaced; a living one is -EADDRINUSE, any other file -EEXIST.
- */
-int vfio_user_listen(const char *path, int *out, struct rt_error *error);
 
 /*
  * One recvmsg(): at most size bytes, and the descriptors that came with them
