@@ -22,6 +22,8 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "firmware/rt/error.h"
 #include "firmware/rt/listen.h"
