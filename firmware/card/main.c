@@ -136,6 +136,8 @@ static int take_signals(int *out_fd)
 	sigset_t signals;
 
 	signal(SIGPIPE, SIG_IGN);
+	/* A write past RLIMIT_FSIZE is the guest's write error, not our end. */
+	signal(SIGXFSZ, SIG_IGN);
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);

@@ -23,7 +23,10 @@ struct rt_loop;
 /* clock is borrowed; NULL: the host's monotonic clock. */
 int rt_loop_create(const struct rt_clock *clock, struct rt_loop **out);
 
-/* Nothing may be started any more but watches, which are dropped. */
+/*
+ * Timers and watches that are still started are dropped; no I/O may be on its
+ * way, and every rt_loop_post() to this loop has returned.
+ */
 void rt_loop_destroy(struct rt_loop **loop);
 
 /* Runs until rt_loop_stop().  Returns 0, or a negative errno of io_uring. */
