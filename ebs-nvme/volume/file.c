@@ -19,6 +19,7 @@
 #include <limits.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -33,6 +34,9 @@
 
 #define PUNCH       (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 #define ZEROES_SIZE (UINT64_C(1) << 20) /* written at a time */
+
+#define LOCK_WAIT_MS  1000
+#define LOCK_RETRY_MS 50
 
 /* How to make zeros, the best way first; after the last they are written. */
 static const int zero_modes[] = {
@@ -331,13 +335,29 @@ static int let_block(int fd)
 	return 0;
 }
 
-static int lock_file(int fd, const char *path, bool is_read_only,
-		     struct rt_error *error)
+/*
+ * A card that was killed holds its lock until the last of its I/O has ended,
+ * and its successor may already be here.
+ */
+static bool try_lock(int fd, bool is_read_only)
 {
 	struct flock whole = { .l_type = is_read_only ? F_RDLCK : F_WRLCK,
 			       .l_whence = SEEK_SET };
 
-	if (!fcntl(fd, F_OFD_SETLK, &whole))
+	for (int waited_ms = 0;; waited_ms += LOCK_RETRY_MS) {
+		if (!fcntl(fd, F_OFD_SETLK, &whole))
+			return true;
+		if ((errno != EAGAIN && errno != EACCES) ||
+		    waited_ms >= LOCK_WAIT_MS)
+			return false;
+		poll(NULL, 0, LOCK_RETRY_MS);
+	}
+}
+
+static int lock_file(int fd, const char *path, bool is_read_only,
+		     struct rt_error *error)
+{
+	if (try_lock(fd, is_read_only))
 		return 0;
 	if (errno != EAGAIN && errno != EACCES)
 		return rt_error_set(error, -errno,

@@ -10,6 +10,8 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "ebs-nvme/volume.h"
 #include "firmware/rt/error.h"
@@ -556,6 +558,26 @@ Test(ebs_volume_open, two_cards_do_not_write_one_file)
 	ebs_volume_close(&second);
 	cr_expect_eq(ebs_volume_open(loop, &config, &second, &error), -EBUSY);
 	cr_expect_null(second);
+}
+
+/* As a killed card's I/O that ends a little after the card. */
+Test(ebs_volume_open, waits_for_a_dying_card_to_let_go)
+{
+	struct ebs_volume_config config = { .file = path };
+	struct ebs_volume *second = NULL;
+	pid_t child;
+
+	make_file_volume();
+	child = fork(); /* shares the lock's open file description */
+	if (!child) {
+		usleep(300000);
+		_exit(0);
+	}
+	ebs_volume_close(&volume);
+	cr_expect_eq(ebs_volume_open(loop, &config, &second, &error), 0, "%s",
+		     error.text);
+	ebs_volume_close(&second);
+	waitpid(child, NULL, 0);
 }
 
 static void check_read_only(void)
