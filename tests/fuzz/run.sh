@@ -4,7 +4,8 @@
 #
 # Starts from the committed corpus and what earlier runs found
 # (build/fuzz/found/TARGET).  What breaks is left in build/fuzz/broken.  With
-# MERGE=1 the committed corpus is made anew from both, as small as it gets.
+# MERGE=1 the committed corpus is made anew from both: as few files as reach
+# every edge, and those called broken-*, which once broke something.
 set -eu
 
 cd "$(dirname "$0")/../.."
@@ -19,12 +20,15 @@ ninja -C "$build" $targets
 mkdir -p "$build/broken"
 
 merge() {
+	corpus=tests/fuzz/corpus/$1
 	rm -rf "$build/merged"
 	mkdir "$build/merged"
-	"$build/$1" -merge=1 -max_len=4096 "$build/merged" \
-		"tests/fuzz/corpus/$1" "$build/found/$1" 2>/dev/null
-	rm -rf "tests/fuzz/corpus/$1"
-	mv "$build/merged" "tests/fuzz/corpus/$1"
+	"$build/$1" -set_cover_merge=1 -use_counters=0 -max_len=2048 \
+		"$build/merged" "$corpus" "$build/found/$1" \
+		>"$build/$1.merge.log" 2>&1
+	find "$corpus" -name 'broken-*' -exec cp {} "$build/merged" \;
+	rm -rf "$corpus"
+	mv "$build/merged" "$corpus"
 }
 
 status=0
