@@ -24,6 +24,7 @@ merge() {
 	rm -rf "$build/merged"
 	mkdir "$build/merged"
 	"$build/$1" -set_cover_merge=1 -use_counters=0 -max_len=2048 \
+		-artifact_prefix="$build/broken/$1-" \
 		"$build/merged" "$corpus" "$build/found/$1" \
 		>"$build/$1.merge.log" 2>&1
 	find "$corpus" -name 'broken-*' -exec cp {} "$build/merged" \;
