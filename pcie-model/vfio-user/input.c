@@ -226,21 +226,39 @@ static bool work(struct pcie_server *server)
 	return false;
 }
 
-static void watch_input(struct pcie_server *server, bool is_reading)
+/*
+ * What to look for on the socket.  While a command waits for another to end we
+ * take nothing in, but a client that leaves is let go: perhaps only its reset
+ * ends what the command waits for.
+ */
+static uint32_t wanted_events(struct pcie_server *server)
 {
-	if (server->is_reading == is_reading)
+	struct vfio_user_header header;
+
+	if (!get_message(server, &header))
+		return POLLIN;
+	return server->deferred.is_active ? POLLRDHUP : 0;
+}
+
+static void watch_input(struct pcie_server *server, uint32_t events)
+{
+	struct rt_loop *loop = server->fn->loop;
+
+	if (server->in_events == events)
 		return;
-	server->is_reading = is_reading;
-	if (!is_reading)
-		rt_watch_stop(server->fn->loop, &server->in_watch);
-	else if (rt_watch_start(server->fn->loop, &server->in_watch, server->fd,
-				POLLIN))
+	if (server->in_events)
+		rt_watch_stop(loop, &server->in_watch);
+	server->in_events = 0;
+	if (!events)
+		return;
+	if (rt_watch_start(loop, &server->in_watch, server->fd, events))
 		pcie_server_break(server, "its socket cannot be watched");
+	else
+		server->in_events = events;
 }
 
 void pcie_server_turn(struct pcie_server *server)
 {
-	struct vfio_user_header header;
 	bool is_more;
 
 	if (server->state != PCIE_SERVER_ATTACHED || server->broken)
@@ -256,7 +274,7 @@ void pcie_server_turn(struct pcie_server *server)
 		return;
 	if (is_more)
 		pcie_server_wake(server);
-	watch_input(server, !get_message(server, &header));
+	watch_input(server, wanted_events(server));
 }
 
 void pcie_server_input_ready(struct rt_watch *watch, uint32_t events)
@@ -267,6 +285,10 @@ void pcie_server_input_ready(struct rt_watch *watch, uint32_t events)
 	(void)events;
 	if (server->broken)
 		return;
+	if (server->in_events != POLLIN) {
+		pcie_server_break(server, "it hung up");
+		return;
+	}
 	receive(server);
 	pcie_server_turn(server);
 }

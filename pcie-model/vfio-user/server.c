@@ -71,11 +71,11 @@ static void stop_serving(struct pcie_server *server)
 {
 	struct rt_loop *loop = server->fn->loop;
 
-	if (server->is_reading)
+	if (server->in_events)
 		rt_watch_stop(loop, &server->in_watch);
 	if (server->output.is_watched)
 		rt_watch_stop(loop, &server->out_watch);
-	server->is_reading = false;
+	server->in_events = 0;
 	server->output.is_watched = false;
 	rt_timer_stop(loop, &server->deferred.timer);
 	server->deferred.is_active = false;
@@ -155,7 +155,7 @@ int pcie_server_attach(struct pcie_server *server, int fd)
 		server->fd = -1;
 		return -ENOMEM;
 	}
-	server->is_reading = true;
+	server->in_events = POLLIN;
 	server->state = PCIE_SERVER_ATTACHED;
 	server->fn->transport = (struct pcie_transport){
 		.opaque = server,

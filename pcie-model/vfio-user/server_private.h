@@ -111,7 +111,7 @@ struct pcie_server {
 	enum pcie_server_state state;
 	int fd;
 	struct rt_watch in_watch, out_watch;
-	bool is_reading;    /* in_watch is started */
+	uint32_t in_events; /* what in_watch looks for; 0: not started */
 	bool is_running;    /* in a turn */
 	const char *broken; /* why to hang up, soon; NULL: no reason */
 	bool is_versioned;

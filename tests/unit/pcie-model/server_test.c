@@ -919,6 +919,35 @@ static void hold(struct pcie_dma_span *span, struct pcie_dma_range *range)
 		     0);
 }
 
+/* Perhaps only its reset makes the device let go. */
+Test(vfio_user_server, sees_a_client_leave_while_its_unmap_waits)
+{
+	struct vfio_user_dma_unmap unmap = { 24, 0, 0, PAGE };
+	struct vfio_user_device_info info = { .argsz = sizeof info };
+	struct pcie_dma_range range = { 16, 16 };
+	struct pcie_dma_span span = { 0 };
+	int fd = memory(PAGE);
+
+	cr_assert_eq(rig_map(0, PAGE, RW, fd, 0), 0);
+	rig_set_command(PCI_COMMAND_MASTER);
+	hold(&span, &range);
+	fake_of(rig.fn)->holds_quiesce = true;
+	rig_send_command(VFIO_USER_DMA_UNMAP, 0, &unmap, sizeof unmap, NULL, 0);
+	rig_send_command(VFIO_USER_DEVICE_GET_INFO, 0, &info, sizeof info, NULL,
+			 0);
+	rig_turn();
+	cr_expect(pcie_server_has_client(rig.server));
+	close(rig.fd);
+	rig.fd = -1;
+	rig_turn();
+	cr_expect(!pcie_server_has_client(rig.server));
+	cr_expect_gt(fake_of(rig.fn)->quiesces, 0);
+	cr_expect_eq(pcie_dma_release(rig.fn, &span), 0);
+	fake_of(rig.fn)->holds_quiesce = false;
+	pcie_function_quiesced(rig.fn);
+	close(fd);
+}
+
 Test(vfio_user_server, answers_an_unmap_when_the_memory_is_free)
 {
 	struct vfio_user_dma_unmap unmap = { 24, 0, 0, PAGE };
