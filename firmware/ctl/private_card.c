@@ -13,7 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "firmware/ctl/argv.h"
@@ -65,15 +66,43 @@ static bool write_config(const char *path, const char *folder,
 	return !status;
 }
 
-static bool wait_until_ready(struct ctl_child *card, const char *folder)
+/*
+ * The card says when it is ready as it would say it to systemd; that its
+ * control socket is there does not mean that its volumes are.
+ */
+static int open_notify(const char *folder)
 {
-	char path[PATH_MAX];
-	struct stat status;
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	RT_FD int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int length = snprintf(address.sun_path, sizeof address.sun_path,
+			      "%s/notify", folder);
+
+	if (fd < 0 || (size_t)length >= sizeof address.sun_path ||
+	    bind(fd, (struct sockaddr *)&address, sizeof address) ||
+	    setenv("NOTIFY_SOCKET", address.sun_path, true)) {
+		ctl_complain("cannot make a socket in %s: %s", folder,
+			     strerror(errno));
+		return -1;
+	}
+	return rt_take_fd(&fd);
+}
+
+static bool is_ready(int notify)
+{
+	static const char ready[] = "READY=1";
+	char text[sizeof ready - 1];
+
+	return recv(notify, text, sizeof text, MSG_DONTWAIT) ==
+		       (ssize_t)sizeof text &&
+	       !memcmp(text, ready, sizeof text);
+}
+
+static bool wait_until_ready(struct ctl_child *card, int notify)
+{
 	int number;
 
-	snprintf(path, sizeof path, "%s/control.sock", folder);
 	for (unsigned int ms = 0; ms < READY_MS; ms += LOOK_MS) {
-		if (!stat(path, &status))
+		if (is_ready(notify))
 			return true;
 		number = ctl_wait_signal(LOOK_MS);
 		ctl_child_look(card);
@@ -84,13 +113,26 @@ static bool wait_until_ready(struct ctl_child *card, const char *folder)
 	return false;
 }
 
+static bool start_and_wait(struct ctl_child *card, char *const *words,
+			   const char *folder, int log)
+{
+	RT_FD int notify = open_notify(folder);
+	bool has_started;
+
+	if (notify < 0)
+		return false;
+	has_started = ctl_child_start(card, words, log, true);
+	unsetenv("NOTIFY_SOCKET");
+	return has_started && wait_until_ready(card, notify);
+}
+
 bool ctl_card_start(struct ctl_child *card, const char *folder,
 		    const char *image, unsigned int cpus)
 {
 	char program[PATH_MAX + 16], path[PATH_MAX];
 	struct ctl_argv argv = { 0 };
 	RT_FD int log = -1;
-	bool is_ready;
+	bool has_started;
 
 	snprintf(path, sizeof path, "%s/card.log", folder);
 	log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -102,10 +144,9 @@ bool ctl_card_start(struct ctl_child *card, const char *folder,
 	ctl_argv_add(&argv, "--config");
 	ctl_argv_add(&argv, "%s", path);
 	*card = (struct ctl_child){ .name = "nitro-card" };
-	is_ready = ctl_child_start(card, argv.words, log, true) &&
-		   wait_until_ready(card, folder);
+	has_started = start_and_wait(card, argv.words, folder, log);
 	ctl_argv_free(&argv);
-	return is_ready;
+	return has_started;
 }
 
 static bool is_complaint(const char *line)
