@@ -617,27 +617,51 @@ Test(function_abort, the_first_generation_accepts_it_and_does_nothing)
 	bench_stop(&b);
 }
 
-Test(function_abort, too_many_at_once_are_refused_or_answered)
+/* As many writes as there are pages at far, whose data never comes. */
+static void start_mute_writes(struct bench *b, uint64_t far, uint16_t *cids,
+			      unsigned int count)
 {
-	struct nvme_cmd cmd = { .opcode = NVME_ADMIN_ABORT,
-				.cdw10 = le32_put(0x77770001) };
-	uint16_t cids[20];
+	struct nvme_cmd write = { .opcode = NVME_NVM_WRITE,
+				  .nsid = le32_put(1) };
+
+	host_set_quirks(b->host, HOST_MUTE_DMA);
+	for (unsigned int i = 0; i < count; i++) {
+		write.prp1 = le64_put(far + i * 4096);
+		cr_assert_eq(host_nvme_submit(b->nvme, 1, &write, &cids[i]), 0);
+	}
+	bench_settle(b);
+}
+
+/* The limit is 0's based: ACL of 4 lets five wait (5.15.2.2). */
+Test(function_abort, one_more_than_the_limit_is_refused)
+{
+	enum { LIMIT = 5 };
+	struct nvme_cmd stop = { .opcode = NVME_ADMIN_ABORT };
+	uint64_t far = UINT64_C(0x900000000);
+	uint16_t cids[LIMIT + 1], stops[LIMIT + 1];
+	struct host_memory lost;
 	struct bench b;
 
 	bench_start(&b, NULL);
-	for (int i = 0; i < 20; i++) {
-		cids[i] = b.nvme->next_cid++;
-		cmd.cid = le16_put(cids[i]);
-		host_nvme_put(b.nvme, 0, &cmd);
+	cr_assert_eq(
+		host_memory_map(b.host, far, (LIMIT + 1) * 4096, false, &lost),
+		0);
+	start_mute_writes(&b, far, cids, LIMIT + 1);
+	for (unsigned int i = 0; i <= LIMIT; i++) {
+		stop.cdw10 = le32_put((uint32_t)cids[i] << 16 | 1);
+		cr_assert_eq(host_nvme_submit(b.nvme, 0, &stop, &stops[i]), 0);
 	}
-	host_nvme_ring_sq(b.nvme, 0, b.nvme->sqs[0].tail);
-	for (int i = 0; i < 20; i++) {
-		int status = host_nvme_wait(b.nvme, 0, cids[i], NULL);
-
-		cr_expect(status == 0 || status == STATUS(1, 3), "%s",
-			  bench_status_text(status));
+	cr_expect_eq(host_nvme_wait(b.nvme, 0, stops[LIMIT], NULL),
+		     STATUS(1, 3));
+	bench_pass_time(&b, 11 * RT_NS_PER_S);
+	for (unsigned int i = 0; i < LIMIT; i++) {
+		cr_expect_eq(host_nvme_wait(b.nvme, 0, stops[i], NULL), 0);
+		cr_expect_eq(host_nvme_wait(b.nvme, 1, cids[i], NULL),
+			     STATUS(0, 7));
 	}
+	cr_expect_gt(host_nvme_wait(b.nvme, 1, cids[LIMIT], NULL), 0);
 	bench_stop(&b);
+	host_memory_free(&lost);
 }
 
 /* The write's data never comes: it is in the hands of the client. */

@@ -2,7 +2,9 @@
 /* Whether the bytes arrive: NVMe Base 1.4, 4.3, 6.8, 6.9, 6.15. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "tests/function/bench.h"
@@ -313,6 +315,24 @@ Test(function_io, what_the_file_lost_is_an_unrecovered_read)
 	cr_expect_eq(bench_read(&b, BENCH_BLOCKS - 8, bytes, 4096),
 		     HOST_NVME_STATUS(2, 0x81));
 	cr_expect_eq(bench_read(&b, 0, bytes, 4096), 0);
+	bench_stop(&b);
+	unlink(file);
+	free(file);
+}
+
+Test(function_io, what_the_file_does_not_take_is_a_write_fault)
+{
+	const struct rlimit limit = { BENCH_BYTES / 2, RLIM_INFINITY };
+	char *file = bench_make_file(BENCH_BYTES);
+	uint8_t bytes[4096] = { 1 };
+	struct bench b;
+
+	signal(SIGXFSZ, SIG_IGN);
+	bench_start(&b, &(struct bench_options){ .file = file });
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	cr_expect_eq(bench_write(&b, BENCH_BLOCKS - 8, bytes, 4096),
+		     HOST_NVME_STATUS(2, 0x80));
+	cr_expect_eq(bench_write(&b, 0, bytes, 4096), 0);
 	bench_stop(&b);
 	unlink(file);
 	free(file);
