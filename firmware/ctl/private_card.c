@@ -126,6 +126,29 @@ static bool start_and_wait(struct ctl_child *card, char *const *words,
 	return has_started && wait_until_ready(card, notify);
 }
 
+/* Formats that other VMMs unpack: a guest would find no boot sector in them. */
+static bool is_raw(const char *image)
+{
+	static const struct {
+		const char *name, *magic;
+	} formats[] = { { "qcow2", "QFI\xfb" }, { "vmdk", "KDMV" } };
+	char start[4] = { 0 };
+	RT_FD int fd = open(image, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	/* What cannot be read the card will tell. */
+	if (fd < 0 || read(fd, start, sizeof start) != sizeof start)
+		return true;
+	for (size_t i = 0; i < RT_COUNT(formats); i++) {
+		if (memcmp(start, formats[i].magic, sizeof start) != 0)
+			continue;
+		ctl_complain("%s is a %s image, a volume is raw; "
+			     "make one: qemu-img convert -O raw %s volume.raw",
+			     image, formats[i].name, image);
+		return false;
+	}
+	return true;
+}
+
 bool ctl_card_start(struct ctl_child *card, const char *folder,
 		    const char *image, unsigned int cpus)
 {
@@ -137,7 +160,8 @@ bool ctl_card_start(struct ctl_child *card, const char *folder,
 	snprintf(path, sizeof path, "%s/card.log", folder);
 	log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	snprintf(path, sizeof path, "%s/card.yaml", folder);
-	if (log < 0 || !write_config(path, folder, image, cpus))
+	if (log < 0 || !is_raw(image) ||
+	    !write_config(path, folder, image, cpus))
 		return false;
 	find_program(program, sizeof program);
 	ctl_argv_add(&argv, "%s", program);

@@ -204,6 +204,9 @@ fake_qemu()
 	truncate -s 1 odd.img
 	run -1 "$ctl" boot --qemu ./qemu --accel tcg odd.img
 	says "odd.img"
+	printf 'QFI\xfb%04096d' 0 >packed.img
+	run -1 "$ctl" boot --qemu ./qemu --accel tcg packed.img
+	says "qcow2" "qemu-img convert -O raw packed.img"
 	[ ! -e qemu.args ]
 	[ -z "$(ls -d nitroctl-* 2>/dev/null)" ]
 }
