@@ -182,9 +182,10 @@ static void flush_for_shutdown(struct ebs_controller *c)
 		return;
 	}
 	c->is_flushing = true;
-	c->flush = (struct ebs_volume_io){ .op = EBS_VOLUME_FLUSH,
+	c->flush = (struct ebs_volume_io){ .loop = c->fn->loop,
+					   .op = EBS_VOLUME_FLUSH,
 					   .done = flushed };
-	ebs_volume_submit(c->volume, &c->flush);
+	ebs_volume_run(c->volume, &c->flush);
 }
 
 static void start_shutdown(struct ebs_controller *c)

@@ -105,9 +105,10 @@ static nvme_status set_write_cache(struct ebs_request *r, uint32_t value)
 	c->state->features.write_cache = value;
 	if (!was_on || ebs_write_cache_is_on(c) || c->volume->is_read_only)
 		return NVME_SUCCESS;
-	r->io = (struct ebs_volume_io){ .op = EBS_VOLUME_FLUSH,
+	r->io = (struct ebs_volume_io){ .loop = c->fn->loop,
+					.op = EBS_VOLUME_FLUSH,
 					.done = cache_flushed };
-	ebs_volume_submit(c->volume, &r->io);
+	ebs_volume_run(c->volume, &r->io);
 	return EBS_PENDING;
 }
 

@@ -82,6 +82,7 @@ static void submit(struct ebs_request *r, unsigned int iov_count,
 	bool has_fua = bits_get(NVME_RW_FUA, le32_get(r->cmd.cdw12));
 
 	r->io = (struct ebs_volume_io){
+		.loop = c->fn->loop,
 		.op = is_write(r) ? EBS_VOLUME_WRITE : EBS_VOLUME_READ,
 		.is_durable = has_fua || !ebs_write_cache_is_on(c),
 		.offset = r->lba << NVME_LBA_SHIFT,
@@ -90,7 +91,7 @@ static void submit(struct ebs_request *r, unsigned int iov_count,
 		.iov_count = iov_count,
 		.done = done,
 	};
-	ebs_volume_submit(c->volume, &r->io);
+	ebs_volume_run(c->volume, &r->io);
 }
 
 static void direct_done(struct ebs_volume_io *io, int status)
@@ -245,9 +246,10 @@ static nvme_status flush(struct ebs_request *r)
 {
 	if (!r->c->profile->has_write_cache || r->c->volume->is_read_only)
 		return NVME_SUCCESS;
-	r->io = (struct ebs_volume_io){ .op = EBS_VOLUME_FLUSH,
+	r->io = (struct ebs_volume_io){ .loop = r->c->fn->loop,
+					.op = EBS_VOLUME_FLUSH,
 					.done = flush_done };
-	ebs_volume_submit(r->c->volume, &r->io);
+	ebs_volume_run(r->c->volume, &r->io);
 	return EBS_PENDING;
 }
 
@@ -258,13 +260,19 @@ static uint32_t range_count(const struct ebs_request *r)
 
 static void discard_next(struct ebs_request *r);
 
+static bool may_discard_more(struct ebs_request *r, int error)
+{
+	if (!error || error == -EOPNOTSUPP) /* it is advice */
+		return ebs_request_goes_on(r);
+	ebs_request_complete(r, engine_status(r, error));
+	return false;
+}
+
 static void discarded(struct ebs_volume_io *io, int error)
 {
 	struct ebs_request *r = rt_container_of(io, struct ebs_request, io);
 
-	if (error && error != -EOPNOTSUPP) /* it is advice */
-		ebs_request_complete(r, engine_status(r, error));
-	else if (ebs_request_goes_on(r))
+	if (may_discard_more(r, error))
 		discard_next(r);
 }
 
@@ -274,20 +282,23 @@ static void discard_next(struct ebs_request *r)
 	const struct nvme_dsm_range *ranges =
 		(const struct nvme_dsm_range *)r->data;
 	const struct nvme_dsm_range *range;
+	int status;
 
 	while (r->range_index < range_count(r)) {
 		range = &ranges[r->range_index++];
 		if (!le32_get(range->blocks))
 			continue;
 		r->io = (struct ebs_volume_io){
+			.loop = r->c->fn->loop,
 			.op = EBS_VOLUME_DISCARD,
 			.offset = le64_get(range->start) << NVME_LBA_SHIFT,
 			.size = (uint64_t)le32_get(range->blocks)
 				<< NVME_LBA_SHIFT,
 			.done = discarded,
 		};
-		ebs_volume_submit(r->c->volume, &r->io);
-		return;
+		status = ebs_volume_submit(r->c->volume, &r->io);
+		if (status == -EINPROGRESS || !may_discard_more(r, status))
+			return;
 	}
 	rt_counter_add(&r->c->counters.discard_ops, 1);
 	ebs_request_complete(r, NVME_SUCCESS);

@@ -2,7 +2,7 @@
 /*
  * The seam's near side: opens a volume with the engine that its configuration
  * asks for, and lets only requests through that the engine can trust: inside
- * the volume, and no change to one that is read-only.  On the volume's loop.
+ * the volume, and no change to one that is read-only.
  */
 #include "ebs-nvme/volume.h"
 
@@ -76,22 +76,21 @@ static bool is_inside(const struct ebs_volume *volume,
 	       io->size <= volume->size - io->offset;
 }
 
-void ebs_volume_submit(struct ebs_volume *volume, struct ebs_volume_io *io)
+int ebs_volume_submit(struct ebs_volume *volume, struct ebs_volume_io *io)
 {
 	io->volume = volume;
 	io->transferred = 0;
 	if (io->op == EBS_VOLUME_FLUSH)
-		volume->engine->submit(volume, io);
-	else if (!is_inside(volume, io))
-		ebs_volume_finish(io, -EINVAL);
-	else if (volume->is_read_only && is_change(io))
-		ebs_volume_finish(io, -EROFS);
-	else if (io->op == EBS_VOLUME_DISCARD && !volume->can_discard)
-		ebs_volume_finish(io, -EOPNOTSUPP);
-	else if (!io->size)
-		ebs_volume_finish(io, 0);
-	else
-		volume->engine->submit(volume, io);
+		return volume->engine->submit(volume, io);
+	if (!is_inside(volume, io))
+		return -EINVAL;
+	if (volume->is_read_only && is_change(io))
+		return -EROFS;
+	if (io->op == EBS_VOLUME_DISCARD && !volume->can_discard)
+		return -EOPNOTSUPP;
+	if (!io->size)
+		return 0;
+	return volume->engine->submit(volume, io);
 }
 
 void ebs_volume_close(struct ebs_volume **volume)
@@ -101,21 +100,6 @@ void ebs_volume_close(struct ebs_volume **volume)
 	(*volume)->engine->close(*volume);
 	free(*volume);
 	*volume = NULL;
-}
-
-static void run_done(struct rt_task *task)
-{
-	struct ebs_volume_io *io =
-		rt_container_of(task, struct ebs_volume_io, task);
-
-	io->done(io, io->status);
-}
-
-void ebs_volume_finish(struct ebs_volume_io *io, int status)
-{
-	io->status = status;
-	io->task.run = run_done;
-	rt_loop_post(io->volume->loop, &io->task);
 }
 
 int ebs_volume_set_size(struct ebs_volume *volume, uint64_t size,

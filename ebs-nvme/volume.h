@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The seam between the controller and the storage behind it.  An engine knows
- * bytes, never queues.  Everything runs on the volume's loop thread.
+ * bytes, never queues.  A volume is opened and closed on one thread; requests
+ * come from any thread that runs a loop, several at a time.
  */
 #ifndef EBS_NVME_VOLUME_H
 #define EBS_NVME_VOLUME_H
 
+#include <errno.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,18 +27,19 @@ enum ebs_volume_op {
 	EBS_VOLUME_WRITE_ZEROES,
 };
 
-/* One request; the caller owns it and the memory of iov until done(). */
+/* One request; the caller owns it and the memory of iov until it is done. */
 struct ebs_volume_io {
+	struct rt_loop *loop; /* the submitting thread's */
 	enum ebs_volume_op op;
 	bool is_durable;       /* writes: on the medium before done (FUA) */
 	uint64_t offset, size; /* bytes, inside the volume */
 	/*
 	 * Reads and writes: size bytes in all.  The array is the engine's to
-	 * change until done().
+	 * change until it is done.
 	 */
 	struct iovec *iov;
 	unsigned int iov_count;
-	/* status: 0, or a negative errno.  Never called inside _submit(). */
+	/* status: 0, or a negative errno.  On loop, never inside _submit(). */
 	void (*done)(struct ebs_volume_io *io, int status);
 	/* the engine's */
 	struct ebs_volume *volume;
@@ -58,21 +62,22 @@ struct ebs_volume_engine {
 	int (*open)(struct ebs_volume *volume,
 		    const struct ebs_volume_config *config,
 		    struct rt_error *error);
-	void (*submit)(struct ebs_volume *volume, struct ebs_volume_io *io);
+	int (*submit)(struct ebs_volume *volume, struct ebs_volume_io *io);
 	void (*close)(struct ebs_volume *volume);
 };
 
 struct ebs_volume {
 	const struct ebs_volume_engine *engine;
-	struct rt_loop *loop; /* borrowed */
+	struct rt_loop *loop; /* of the thread that opened it; borrowed */
 	uint64_t size;        /* bytes, a multiple of 512 */
 	bool is_read_only;
-	bool can_discard;
+	_Atomic bool can_discard;
 
 	/* The file engine's. */
 	int fd;
-	int sync_error;           /* a flush that failed stays failed */
-	unsigned int zero_method; /* of those it knows, the first that works */
+	_Atomic int sync_error; /* a flush that failed stays failed */
+	/* Of those it knows, the first that works. */
+	_Atomic unsigned int zero_method;
 
 	/* The memory engine's: the bytes.  The file engine's: zeros. */
 	void *memory;
@@ -84,12 +89,26 @@ int ebs_volume_open(struct rt_loop *loop,
 		    const struct ebs_volume_config *config,
 		    struct ebs_volume **out, struct rt_error *error);
 /*
+ * 0 or a negative errno: it is done, and done() will not be called.
+ * -EINPROGRESS: done() will be.
+ *
  * Statuses to expect: -EINVAL (not inside the volume), -EROFS, -EOPNOTSUPP (a
  * discard that the volume cannot do), -ENOSPC, -EIO and what else the host's
  * storage says.  After a failed flush every flush and every durable write
  * fails: what was lost cannot be made durable any more.
  */
-void ebs_volume_submit(struct ebs_volume *volume, struct ebs_volume_io *io);
+int ebs_volume_submit(struct ebs_volume *volume, struct ebs_volume_io *io);
+
+/* For callers whose done() may run inside: it is called, now or later. */
+static inline void ebs_volume_run(struct ebs_volume *volume,
+				  struct ebs_volume_io *io)
+{
+	int status = ebs_volume_submit(volume, io);
+
+	if (status != -EINPROGRESS)
+		io->done(io, status);
+}
+
 /* No request may be on its way. */
 void ebs_volume_close(struct ebs_volume **volume);
 

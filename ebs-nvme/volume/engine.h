@@ -9,9 +9,6 @@ extern const struct ebs_volume_engine ebs_volume_file;
 extern const struct ebs_volume_engine ebs_volume_memory;
 extern const struct ebs_volume_engine ebs_volume_null;
 
-/* Call done(status) in the loop's next turn. */
-void ebs_volume_finish(struct ebs_volume_io *io, int status);
-
 /* Sets the size of a volume that is not a file; -EINVAL with *error. */
 int ebs_volume_set_size(struct ebs_volume *volume, uint64_t size,
 			struct rt_error *error);

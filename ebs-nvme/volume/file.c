@@ -83,12 +83,13 @@ static void advance(struct ebs_volume_io *io, size_t n)
 
 static void remember_loss(struct ebs_volume *volume, int error)
 {
-	if (!volume->sync_error)
+	int none = 0;
+
+	if (atomic_compare_exchange_strong(&volume->sync_error, &none, error))
 		rt_log_error("volume",
 			     "data could not be made durable: %s; the volume "
 			     "confirms no flush any more",
 			     rt_errno_name(error));
-	volume->sync_error = error;
 }
 
 static bool promises_durability(const struct ebs_volume_io *io)
@@ -143,14 +144,14 @@ static unsigned int vector_length(const struct ebs_volume_io *io)
 static void start_read(struct ebs_volume_io *io)
 {
 	io->rt.done = transferred;
-	rt_io_readv(io->volume->loop, &io->rt, io->volume->fd, io->iov,
+	rt_io_readv(io->loop, &io->rt, io->volume->fd, io->iov,
 		    vector_length(io), position(io));
 }
 
 static void start_write(struct ebs_volume_io *io)
 {
 	io->rt.done = transferred;
-	rt_io_writev(io->volume->loop, &io->rt, io->volume->fd, io->iov,
+	rt_io_writev(io->loop, &io->rt, io->volume->fd, io->iov,
 		     vector_length(io), position(io), io->is_durable);
 }
 
@@ -161,7 +162,7 @@ static void flushed(struct rt_io *rt, int result)
 	struct ebs_volume_io *io = io_of(rt);
 
 	if (is_undone(result)) {
-		rt_io_datasync(io->volume->loop, &io->rt, io->volume->fd);
+		rt_io_datasync(io->loop, &io->rt, io->volume->fd);
 		return;
 	}
 	end(io, result);
@@ -170,7 +171,7 @@ static void flushed(struct rt_io *rt, int result)
 static void start_flush(struct ebs_volume_io *io)
 {
 	io->rt.done = flushed;
-	rt_io_datasync(io->volume->loop, &io->rt, io->volume->fd);
+	rt_io_datasync(io->loop, &io->rt, io->volume->fd);
 }
 
 /* --- Discarding and zeroing -------------------------------------------- */
@@ -201,7 +202,7 @@ static void discarded(struct rt_io *rt, int result)
 static void start_discard(struct ebs_volume_io *io)
 {
 	io->rt.done = discarded;
-	rt_io_fallocate(io->volume->loop, &io->rt, io->volume->fd, PUNCH,
+	rt_io_fallocate(io->loop, &io->rt, io->volume->fd, PUNCH,
 			(off_t)io->offset, (off_t)io->size);
 }
 
@@ -237,7 +238,7 @@ static void write_zeros(struct ebs_volume_io *io)
 	io->zeroes.iov_base = volume->memory;
 	io->zeroes.iov_len = left < ZEROES_SIZE ? left : ZEROES_SIZE;
 	io->rt.done = transferred;
-	rt_io_writev(volume->loop, &io->rt, volume->fd, &io->zeroes, 1,
+	rt_io_writev(io->loop, &io->rt, volume->fd, &io->zeroes, 1,
 		     position(io), io->is_durable);
 }
 
@@ -252,9 +253,8 @@ static void start_zeroing(struct ebs_volume_io *io)
 		return;
 	}
 	io->rt.done = zeroed;
-	rt_io_fallocate(volume->loop, &io->rt, volume->fd,
-			zero_modes[io->status], (off_t)io->offset,
-			(off_t)io->size);
+	rt_io_fallocate(io->loop, &io->rt, volume->fd, zero_modes[io->status],
+			(off_t)io->offset, (off_t)io->size);
 }
 
 /* --- The slots --------------------------------------------------------- */
@@ -272,13 +272,15 @@ static void start(struct ebs_volume_io *io)
 	starts[io->op](io);
 }
 
-static void file_submit(struct ebs_volume *volume, struct ebs_volume_io *io)
+static int file_submit(struct ebs_volume *volume, struct ebs_volume_io *io)
 {
+	int lost = volume->sync_error;
+
 	io->status = 0;
-	if (volume->sync_error && promises_durability(io))
-		ebs_volume_finish(io, volume->sync_error);
-	else
-		start(io);
+	if (lost && promises_durability(io))
+		return lost;
+	start(io);
+	return -EINPROGRESS;
 }
 
 static int say_why(struct rt_error *error, const char *path, int code)

@@ -82,12 +82,12 @@ static void (*const actions[])(uint8_t *at, const struct ebs_volume_io *io) = {
 	[EBS_VOLUME_WRITE_ZEROES] = zero_bytes,
 };
 
-static void memory_submit(struct ebs_volume *volume, struct ebs_volume_io *io)
+static int memory_submit(struct ebs_volume *volume, struct ebs_volume_io *io)
 {
 	uint8_t *bytes = volume->memory;
 
 	actions[io->op](bytes + io->offset, io);
-	ebs_volume_finish(io, 0);
+	return 0;
 }
 
 const struct ebs_volume_engine ebs_volume_memory = {

@@ -15,13 +15,13 @@ static int null_open(struct ebs_volume *volume,
 	return ebs_volume_set_size(volume, config->null_size, error);
 }
 
-static void null_submit(struct ebs_volume *volume, struct ebs_volume_io *io)
+static int null_submit(struct ebs_volume *volume, struct ebs_volume_io *io)
 {
 	(void)volume;
 	if (io->op == EBS_VOLUME_READ)
 		for (unsigned int i = 0; i < io->iov_count; i++)
 			memset(io->iov[i].iov_base, 0, io->iov[i].iov_len);
-	ebs_volume_finish(io, 0);
+	return 0;
 }
 
 static void null_close(struct ebs_volume *volume)

@@ -114,6 +114,16 @@ Test(ebs_controller, disabling_waits_for_storage, .fini = rig_stop)
 	cr_expect_neq(rig_read32(NVME_REG_AQA), 0, "AQA is kept");
 }
 
+Test(ebs_controller, shutdown_may_be_flushed_at_once, .fini = rig_stop)
+{
+	rig_start_ready();
+	rig.ends_at_once = true;
+	rig_write32(NVME_REG_CC, 0x00464001);
+	rig_turn();
+	cr_expect_eq(rig.flushes, 1);
+	cr_expect_eq(rig_read32(NVME_REG_CSTS), 1 | 2 << 2);
+}
+
 Test(ebs_controller, shutdown_ends_commands_then_flushes, .fini = rig_stop)
 {
 	rig_start_ready();

@@ -74,6 +74,23 @@ Test(ebs_io, failures_of_the_storage_are_told, .fini = rig_stop)
 	}
 }
 
+Test(ebs_io, what_the_storage_does_at_once_is_told, .fini = rig_stop)
+{
+	rig_start_ready();
+	rig.ends_at_once = true;
+	memset(rig_at(RIG_DATA), 7, 512);
+	cr_expect_eq(rig_run(1, rig_rw(NVME_NVM_WRITE, 1, 1)), 0);
+	cr_expect_eq(rig.bytes[512], 7);
+	memset(rig_at(RIG_DATA), 0, 512);
+	cr_expect_eq(rig_run(1, rig_rw(NVME_NVM_READ, 1, 1)), 0);
+	cr_expect_eq(*rig_at(RIG_DATA), 7);
+	for (size_t i = 0; i < RT_COUNT(failures); i++) {
+		rig.io_error = failures[i].error;
+		cr_expect_eq(rig_run(1, rig_rw(failures[i].opcode, 0, 1)),
+			     failures[i].status, "row %zu", i);
+	}
+}
+
 Test(ebs_io, data_out_of_reach_is_a_transfer_error, .fini = rig_stop)
 {
 	struct nvme_cmd cmd = rig_rw(NVME_NVM_READ, 0, 1);
@@ -146,6 +163,12 @@ Test(ebs_io, local_disks_deallocate_ranges, .fini = rig_stop)
 	cr_expect_eq(rig.bytes[12 * 512], 1);
 	cr_expect_eq(rig_run(1, discard(BLOCKS - 1, 2)), 0x080);
 	cr_expect_eq(rig_run(1, discard(UINT64_MAX, 2)), 0x080);
+	rig.ends_at_once = true;
+	cr_expect_eq(rig_run(1, discard(12, 1)), 0);
+	cr_expect_eq(rig.bytes[12 * 512], 0);
+	rig.io_error = -EIO;
+	cr_expect_eq(rig_run(1, discard(13, 1)), 0x280);
+	cr_expect_eq(rig.bytes[13 * 512], 1);
 }
 
 static void set_fault(const char *name, uint64_t value, uint64_t limit)

@@ -267,6 +267,7 @@ static void hold_or_let_go(void)
 {
 	rig.holds_io = dice(2);
 	rig.holds_messages = dice(2);
+	rig.ends_at_once = dice(2);
 	rig.io_error = dice(4) ? 0 : -5;
 }
 

@@ -34,7 +34,7 @@ static void move(struct ebs_volume_io *io)
 	cr_assert_eq(at, io->offset + io->size);
 }
 
-static void end_io(struct ebs_volume_io *io, int error)
+static void do_io(struct ebs_volume_io *io, int error)
 {
 	bool is_data = io->op == EBS_VOLUME_READ || io->op == EBS_VOLUME_WRITE;
 
@@ -44,6 +44,11 @@ static void end_io(struct ebs_volume_io *io, int error)
 		memset(rig.bytes + io->offset, 0, io->size);
 	rig.flushes += io->op == EBS_VOLUME_FLUSH;
 	rig.durable_writes += io->op == EBS_VOLUME_WRITE && io->is_durable;
+}
+
+static void end_io(struct ebs_volume_io *io, int error)
+{
+	do_io(io, error);
 	io->done(io, error);
 }
 
@@ -52,16 +57,22 @@ static void run_io(struct rt_task *task)
 	end_io(rt_container_of(task, struct ebs_volume_io, task), rig.io_error);
 }
 
-void ebs_volume_submit(struct ebs_volume *volume, struct ebs_volume_io *io)
+int ebs_volume_submit(struct ebs_volume *volume, struct ebs_volume_io *io)
 {
 	cr_assert_leq(io->offset, RIG_VOLUME);
 	cr_assert_leq(io->size, RIG_VOLUME - io->offset);
 	if (rig.holds_io) {
 		rig.held[rig.held_count++] = io;
-		return;
+		return -EINPROGRESS;
 	}
+	if (rig.ends_at_once) {
+		do_io(io, rig.io_error);
+		return rig.io_error;
+	}
+	cr_assert_eq(io->loop, volume->loop);
 	io->task.run = run_io;
-	rt_loop_post(volume->loop, &io->task);
+	rt_loop_post(io->loop, &io->task);
+	return -EINPROGRESS;
 }
 
 void rig_end_io(int error)

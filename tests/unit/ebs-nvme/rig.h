@@ -47,8 +47,9 @@ struct rig {
 	uint16_t next_cid;
 	/* The engine. */
 	uint8_t *bytes;
-	bool holds_io; /* I/O stays in the engine */
-	int io_error;  /* what I/O ends with */
+	bool holds_io;     /* I/O stays in the engine */
+	bool ends_at_once; /* what it does not hold, inside submit */
+	int io_error;      /* what I/O ends with */
 	struct ebs_volume_io *held[RIG_MESSAGES];
 	unsigned int held_count, flushes, durable_writes;
 };
