@@ -159,6 +159,7 @@ typedef struct {
 #define NVME_ADMIN_SET_FEATURES 0x09
 #define NVME_ADMIN_GET_FEATURES 0x0a
 #define NVME_ADMIN_ASYNC_EVENT  0x0c
+#define NVME_ADMIN_DBBUF_CONFIG 0x7c
 
 /* NVM commands, 6. */
 #define NVME_NVM_FLUSH 0x00
@@ -275,6 +276,7 @@ static_assert(offsetof(struct nvme_id_ctrl, psd) == 2048, "5.15.2.2");
 static_assert(offsetof(struct nvme_id_ctrl, device_name) == 3072, "vendor");
 
 #define NVME_OAES_NAMESPACE BITS(8, 8)
+#define NVME_OACS_DBBUF     BITS(8, 8)
 #define NVME_ONCS_DSM       BITS(2, 2)
 #define NVME_LPA_EXTENDED   BITS(2, 2)
 #define NVME_VWC_PRESENT    BITS(0, 0)

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "firmware/rt/call.h"
+
 enum ctl_exit {
 	CTL_DONE = 0,
 	CTL_REFUSED = 1, /* the card said no, or the host did */
@@ -20,8 +22,7 @@ enum ctl_exit {
 struct ctl {
 	const char *socket_dir; /* NULL: the environment's or the default */
 	bool is_json;           /* print what the card said, as it is */
-	FILE *card;             /* the connection; NULL: not made */
-	unsigned int next_id;
+	struct rt_caller card;  /* made by the first call */
 };
 
 struct ctl_command {

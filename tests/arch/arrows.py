@@ -22,7 +22,8 @@ ABI = {"host-driver": DEVICES | {PCIE}}
 # A third-party header has one home.
 HOMES = {
     "liburing.h": r"firmware/rt/loop\.c",
-    "jansson.h": r"firmware/(card|ctl)/.*|pcie-model/vfio-user/version\.c",
+    "jansson.h": (r"firmware/(card|ctl)/.*|firmware/rt/call\.[ch]|host-driver/perf.*"
+                  r"|pcie-model/vfio-user/version\.c"),
     "libfyaml.h": r"firmware/card/config_file\.c",
     "pci/pci.h": r"host-driver/scan\.c",
 }
