@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A PCIe function seen from the host that drives it, reached through a
- * vfio-user socket.  One thread.  Blocking calls with a time-out; errors are
- * negative errnos: those of the server's reply as it gave them, -ECONNRESET
- * when it hung up, -ETIMEDOUT, -EPROTO when its reply is malformed.
+ * vfio-user socket or through the kernel's VFIO.  One thread.  Blocking calls
+ * with a time-out.
+ *
+ * Errors are negative errnos.  From a socket: those of the server's reply as
+ * it gave them, -ECONNRESET when it hung up, -ETIMEDOUT, -EPROTO when its reply
+ * is malformed.  From the kernel: those of its calls; -EIO when the device
+ * reported an error that it does not recover from, -ENODEV when the kernel asks
+ * for the device back.  -EOPNOTSUPP: this way to reach it does not have that.
  */
 #ifndef HOST_DRIVER_BUS_H
 #define HOST_DRIVER_BUS_H
@@ -11,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct host_function;
 struct rt_error;
@@ -32,6 +38,10 @@ enum host_quirk {
 	HOST_SHORT_DMA_REPLY = 1u << 5,
 	/* VERSION without capabilities, as SPDK's client sends it. */
 	HOST_NO_CAPABILITIES = 1u << 6,
+	/* No region is mapped, whatever the device offers. */
+	HOST_NO_REGION_MAPS = 1u << 7,
+	/* Memory is of small pages even where there are huge ones. */
+	HOST_SMALL_PAGES = 1u << 8,
 };
 
 /* A zeroed one is QEMU's way. */
@@ -44,13 +54,29 @@ struct host_options {
 	unsigned int quirks;     /* of enum host_quirk */
 };
 
-/* Connect and negotiate.  path: a UNIX socket.  options may be NULL. */
-int host_open(const char *path, const struct host_options *options,
+/*
+ * Reach the function at an address, which is one of
+ *
+ *   vfio-user:PATH      a UNIX socket; anything with a '/' is one, too.  In a
+ *                       directory the socket is called "cntrl".
+ *   vfio:0000:00:04.0   a PCI function of this machine, bound to vfio-pci; the
+ *                       bare PCI address will do, with or without its domain.
+ *   vfio-group:…        the same, and through /dev/vfio/GROUP only,
+ *   vfio-cdev:…         or through /dev/vfio/devices and /dev/iommu only.
+ *
+ * options may be NULL.
+ */
+int host_open(const char *address, const struct host_options *options,
 	      struct host_function **out, struct rt_error *error);
-/* The same over a connected socket; takes fd. */
+/* The same over a connected vfio-user socket; takes fd. */
 int host_open_fd(int fd, const struct host_options *options,
 		 struct host_function **out, struct rt_error *error);
+/* Mappings of regions go with it; memory stays until it is freed. */
 void host_close(struct host_function **fn);
+/* "vfio-user", "vfio group", "vfio no-IOMMU", "vfio cdev". */
+const char *host_bus_name(const struct host_function *fn);
+/* The process at the other end of a socket; 0: not a process, or unknown. */
+pid_t host_peer_pid(const struct host_function *fn);
 
 void host_set_idle(struct host_function *fn, void (*idle)(void *opaque),
 		   void *opaque);
@@ -61,6 +87,12 @@ void host_set_timeout(struct host_function *fn, unsigned int timeout_ms);
 #define HOST_CONFIG 7
 int host_region_size(struct host_function *fn, unsigned int region,
 		     uint64_t *out);
+/*
+ * A pointer to a part of a region, for loads and stores without a call.  It
+ * lives as long as fn.  -EOPNOTSUPP: the device does not offer that part.
+ */
+int host_region_map(struct host_function *fn, unsigned int region,
+		    uint64_t offset, uint64_t size, volatile void **out);
 int host_read(struct host_function *fn, unsigned int region, uint64_t offset,
 	      void *data, size_t size);
 int host_write(struct host_function *fn, unsigned int region, uint64_t offset,
@@ -90,16 +122,28 @@ unsigned int host_capability(struct host_function *fn, uint8_t id);
 /*
  * Memory for DMA at an I/O virtual address.  is_shared: give the device the
  * descriptor; else it must use DMA messages, which are answered while a call of
- * this interface waits and in host_poll().
+ * this interface waits and in host_poll().  The kernel's VFIO maps memory in
+ * one way and takes no notice of it.
+ *
+ * Without an IOMMU the device uses physical addresses and pages lie where they
+ * lie: iova is then no address, and host_memory_iova() tells where a byte is.
  */
 struct host_memory {
 	void *bytes;
 	uint64_t iova, size;
 	int fd;
 	bool is_shared;
+	/* Aligned stretches of this size are contiguous for the device: the
+	 * whole memory, or a page of it. */
+	uint64_t page_bytes;
+	struct host_pages *pages; /* NULL: contiguous */
 };
 int host_memory_map(struct host_function *fn, uint64_t iova, uint64_t size,
 		    bool is_shared, struct host_memory *out);
+/* The device's address of a byte of the memory. */
+uint64_t host_memory_iova(const struct host_memory *memory, uint64_t offset);
+/* The byte at a device's address; NULL: it is not of this memory. */
+void *host_memory_at(const struct host_memory *memory, uint64_t iova);
 /* Lets the memory go also when the device refuses. */
 int host_memory_unmap(struct host_function *fn, struct host_memory *memory);
 
@@ -119,7 +163,8 @@ int host_irq_unmask(struct host_function *fn, unsigned int index);
 int host_irq_count(struct host_function *fn, unsigned int index,
 		   unsigned int *out);
 
-/* Serve what the device asks (DMA messages).  Returns how much was served. */
+/* Serve what the device asks (DMA messages).  Returns how much was served, or
+ * that the function is lost. */
 int host_poll(struct host_function *fn, int timeout_ms);
 
 /* What the device asked by message so far. */

@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,37 +42,57 @@ static bool is_past(uint64_t deadline)
 
 void *host_nvme_at(struct host_nvme *n, uint64_t iova)
 {
-	assert(iova >= n->memory.iova);
-	assert(iova - n->memory.iova < n->memory.size);
-	return (uint8_t *)n->memory.bytes + (iova - n->memory.iova);
+	void *at = host_memory_at(&n->memory, iova);
+
+	assert(at);
+	return at;
+}
+
+/* Set a part of the memory aside, wherever its pages are for the device. */
+static bool reserve(struct host_nvme *n, uint64_t size, uint64_t align,
+		    uint64_t *offset)
+{
+	*offset = (n->memory_used + align - 1) / align * align;
+	if (*offset > n->memory.size || size > n->memory.size - *offset)
+		return false;
+	n->memory_used = *offset + size;
+	return true;
 }
 
 uint64_t host_nvme_alloc(struct host_nvme *n, uint64_t size, uint64_t align)
 {
-	uint64_t start = (n->memory_used + align - 1) / align * align;
+	uint64_t stretch = n->memory.page_bytes, offset, used = n->memory_used;
+	uint64_t start = (used + align - 1) / align * align;
 
-	if (start > n->memory.size || size > n->memory.size - start)
+	if (size == 0 || size > stretch)
 		return 0;
-	n->memory_used = start + size;
-	return n->memory.iova + start;
+	/* What would cross into the next stretch starts there. */
+	if (start % stretch + size > stretch)
+		n->memory_used = (start / stretch + 1) * stretch;
+	if (reserve(n, size, align, &offset))
+		return host_memory_iova(&n->memory, offset);
+	n->memory_used = used;
+	return 0;
 }
 
 static bool take_pages(struct host_nvme *n, bool is_scattered,
 		       struct host_nvme_data *data)
 {
-	uint64_t step = is_scattered ? 2 : 1;
-	uint64_t base = host_nvme_alloc(
-		n, data->page_count * step * HOST_NVME_PAGE, HOST_NVME_PAGE);
+	uint64_t step = is_scattered ? 2 : 1, base;
 
+	if (!reserve(n, data->page_count * step * HOST_NVME_PAGE,
+		     HOST_NVME_PAGE, &base))
+		return false;
 	/* Scattered: backwards as well, so that nobody joins what does not
 	 * touch. */
 	for (uint64_t i = 0; i < data->page_count; i++) {
 		uint64_t slot =
 			is_scattered ? (data->page_count - 1 - i) * 2 : i;
 
-		data->pages[i] = base + slot * HOST_NVME_PAGE;
+		data->pages[i] = host_memory_iova(&n->memory,
+						  base + slot * HOST_NVME_PAGE);
 	}
-	return base != 0;
+	return true;
 }
 
 /*
@@ -171,6 +192,15 @@ static int turn_on(struct host_function *fn)
 	return host_write(fn, HOST_CONFIG, PCI_COMMAND_WORD, &word, 2);
 }
 
+/* Stores to a mapped doorbell cost no call; not every device offers it. */
+static void find_doorbells(struct host_nvme *n)
+{
+	n->doorbells = NULL;
+	if (host_region_map(n->fn, 0, NVME_REG_DOORBELLS, HOST_NVME_PAGE,
+			    &n->doorbells) < 0)
+		n->doorbells = NULL;
+}
+
 static int start(struct host_nvme *n, const struct host_nvme_options *options)
 {
 	uint64_t iova = options->size ? options->iova : DEFAULT_IOVA;
@@ -185,6 +215,7 @@ static int start(struct host_nvme *n, const struct host_nvme_options *options)
 		rc = host_read64(n->fn, 0, NVME_REG_CAP, &n->cap);
 	if (rc < 0)
 		return rc;
+	find_doorbells(n);
 	/* Leave address zero of the memory unused: 0 means "no more". */
 	n->memory_used = HOST_NVME_PAGE;
 	n->scratch = host_nvme_alloc(n, HOST_NVME_PAGE, HOST_NVME_PAGE);
@@ -232,6 +263,7 @@ void host_nvme_close(struct host_nvme **n)
 int host_nvme_move(struct host_nvme *n, struct host_function *fn)
 {
 	n->fn = fn;
+	find_doorbells(n);
 	return host_memory_attach(fn, &n->memory);
 }
 
@@ -291,6 +323,20 @@ int host_nvme_disable(struct host_nvme *n)
 	return rc;
 }
 
+/* Queues are contiguous (CDW11.PC): some memory has no room for long ones. */
+static int explain_no_queue(const struct host_nvme *n, uint32_t bytes)
+{
+	return bytes > n->memory.page_bytes ? -E2BIG : -ENOMEM;
+}
+
+uint32_t host_nvme_max_entries(const struct host_nvme *n)
+{
+	uint64_t device = bits_get(NVME_CAP_MQES, n->cap) + 1;
+	uint64_t memory = n->memory.page_bytes / sizeof(struct nvme_cmd);
+
+	return (uint32_t)(device < memory ? device : memory);
+}
+
 static int make_sq(struct host_nvme *n, uint16_t qid, uint32_t entries,
 		   uint16_t cq)
 {
@@ -299,7 +345,7 @@ static int make_sq(struct host_nvme *n, uint16_t qid, uint32_t entries,
 		.entries = entries,
 		.cq = cq,
 	};
-	return n->sqs[qid].iova ? 0 : -ENOMEM;
+	return n->sqs[qid].iova ? 0 : explain_no_queue(n, entries * 64u);
 }
 
 static int make_cq(struct host_nvme *n, uint16_t qid, uint32_t entries)
@@ -309,7 +355,7 @@ static int make_cq(struct host_nvme *n, uint16_t qid, uint32_t entries)
 		.entries = entries,
 		.phase = 1,
 	};
-	return n->cqs[qid].iova ? 0 : -ENOMEM;
+	return n->cqs[qid].iova ? 0 : explain_no_queue(n, entries * 16u);
 }
 
 int host_nvme_enable_as(struct host_nvme *n, uint32_t cc)
@@ -358,14 +404,27 @@ static uint64_t doorbell(const struct host_nvme *n, uint16_t qid, bool is_cq)
 	return NVME_REG_DOORBELLS + (2u * qid + is_cq) * stride;
 }
 
+static int ring(struct host_nvme *n, uint64_t offset, uint32_t value)
+{
+	uint64_t inside = offset - NVME_REG_DOORBELLS;
+	volatile uint8_t *at = n->doorbells;
+
+	if (!at || inside > HOST_NVME_PAGE - sizeof(le32))
+		return host_write32(n->fn, 0, offset, value);
+	/* What the doorbell announces is in memory before it. */
+	atomic_thread_fence(memory_order_release);
+	*(volatile uint32_t *)(volatile void *)(at + inside) = htole32(value);
+	return 0;
+}
+
 int host_nvme_ring_sq(struct host_nvme *n, uint16_t qid, uint32_t tail)
 {
-	return host_write32(n->fn, 0, doorbell(n, qid, false), tail);
+	return ring(n, doorbell(n, qid, false), tail);
 }
 
 int host_nvme_ring_cq(struct host_nvme *n, uint16_t qid, uint32_t head)
 {
-	return host_write32(n->fn, 0, doorbell(n, qid, true), head);
+	return ring(n, doorbell(n, qid, true), head);
 }
 
 /* --- Commands ------------------------------------------------------------- */

@@ -57,6 +57,8 @@ struct host_nvme {
 	struct host_nvme_cq cqs[HOST_NVME_QUEUES];
 	struct host_nvme_parcel parcels[HOST_NVME_PARCELS];
 	uint64_t scratch; /* a page for identify data and the like */
+	/* BAR 0 from 1000h on, a page of it; NULL: the device offers no map. */
+	volatile void *doorbells;
 };
 
 struct host_nvme_options {
@@ -92,8 +94,12 @@ int host_nvme_ring_cq(struct host_nvme *n, uint16_t qid, uint32_t head);
 
 /* --- Memory --------------------------------------------------------------- */
 
-/* Zeroed memory that is never given back; 0: no more. */
+/*
+ * Zeroed memory that is never given back, at the device's address; contiguous,
+ * and so no larger than memory.page_bytes.  0: no more.
+ */
 uint64_t host_nvme_alloc(struct host_nvme *n, uint64_t size, uint64_t align);
+/* The address must be of that memory. */
 void *host_nvme_at(struct host_nvme *n, uint64_t iova);
 
 /* How the data of a command lies in memory. */
@@ -145,7 +151,9 @@ int host_nvme_status_of(const struct nvme_cqe *cqe);
 /* Let the device work for a while; returns a negative errno of the bus. */
 int host_nvme_idle(struct host_nvme *n, unsigned int ms);
 
-/* vector -1: no interrupts. */
+/* The longest I/O queue that the device and the memory allow. */
+uint32_t host_nvme_max_entries(const struct host_nvme *n);
+/* vector -1: no interrupts.  -E2BIG: too long to be contiguous in memory. */
 int host_nvme_create_cq(struct host_nvme *n, uint16_t qid, uint32_t entries,
 			int vector);
 int host_nvme_create_sq(struct host_nvme *n, uint16_t qid, uint32_t entries,

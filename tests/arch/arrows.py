@@ -22,7 +22,7 @@ ABI = {"host-driver": DEVICES | {PCIE}}
 # A third-party header has one home.
 HOMES = {
     "liburing.h": r"firmware/rt/loop\.c",
-    "jansson.h": (r"firmware/(card|ctl)/.*|firmware/rt/call\.[ch]|host-driver/perf.*"
+    "jansson.h": (r"firmware/(card|ctl)/.*|firmware/rt/call\.[ch]|host-driver/.*"
                   r"|pcie-model/vfio-user/version\.c"),
     "libfyaml.h": r"firmware/card/config_file\.c",
     "pci/pci.h": r"host-driver/scan\.c",

@@ -149,7 +149,8 @@ void bench_connect(struct bench *b)
 	struct host_options options = { .idle = run_device,
 					.opaque = b,
 					.timeout_ms = 20000,
-					.quirks = b->options.quirks };
+					.quirks = b->options.quirks |
+						  HOST_SMALL_PAGES };
 	struct rt_error error = { 0 };
 	int ends[2], rc;
 
