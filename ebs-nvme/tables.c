@@ -34,7 +34,8 @@ static const struct rt_option volume_options[] = {
 	{ .name = "null",
 	  .kind = RT_OPTION_SIZE,
 	  .offset = VOLUME(null_size),
-	  .sentence = "Size of a volume that reads as zeroes and forgets." },
+	  .sentence = "Size of a volume that forgets: reads leave the "
+		      "guest's memory as it is." },
 	{ .name = "read-only",
 	  .kind = RT_OPTION_BOOL,
 	  .offset = VOLUME(is_read_only),

@@ -63,6 +63,9 @@ struct ebs_volume_engine {
 		    const struct ebs_volume_config *config,
 		    struct rt_error *error);
 	int (*submit)(struct ebs_volume *volume, struct ebs_volume_io *io);
+	/* Optional; the range is inside the volume. */
+	void (*expect)(const struct ebs_volume *volume, enum ebs_volume_op op,
+		       uint64_t offset, uint64_t size);
 	void (*close)(struct ebs_volume *volume);
 };
 
@@ -82,6 +85,7 @@ struct ebs_volume {
 	/* The memory engine's: the bytes.  The file engine's: zeros. */
 	void *memory;
 	size_t memory_size;
+	void (*copy)(void *to, const void *from, size_t size);
 };
 
 /* Exactly one of file, memory_size and null_size is set in config. */
@@ -107,6 +111,19 @@ static inline void ebs_volume_run(struct ebs_volume *volume,
 
 	if (status != -EINPROGRESS)
 		io->done(io, status);
+}
+
+/*
+ * A request like this will come soon, though not next: a hint, from which the
+ * engine may fetch what it is slow to reach.  Nothing about it must be true.
+ */
+static inline void ebs_volume_expect(const struct ebs_volume *volume,
+				     enum ebs_volume_op op, uint64_t offset,
+				     uint64_t size)
+{
+	if (volume->engine->expect && offset <= volume->size &&
+	    size <= volume->size - offset)
+		volume->engine->expect(volume, op, offset, size);
 }
 
 /* No request may be on its way. */

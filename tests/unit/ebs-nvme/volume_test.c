@@ -294,9 +294,58 @@ Test(ebs_volume_memory, a_fresh_volume_reads_as_zeros)
 	cr_expect_arr_eq(bytes, wanted, SIZE);
 }
 
-Test(ebs_volume_null, everything_reads_as_zeros)
+/* 2 MiB pages, and what is left of one at the end. */
+Test(ebs_volume_open, a_large_memory_volume_keeps_all_of_its_bytes)
+{
+	struct ebs_volume_config config = { .memory_size = 7 * SIZE + 512 };
+
+	cr_assert_eq(open_volume(config), 0);
+	fill(wanted, SIZE, 6);
+	for (uint64_t i = 0; i <= 6; i++) {
+		memcpy(bytes, wanted, SIZE);
+		cr_expect_eq(run(EBS_VOLUME_WRITE, i * SIZE + 512, SIZE, bytes),
+			     0);
+	}
+	for (uint64_t i = 0; i <= 6; i++) {
+		uint64_t offset = i * SIZE + 512;
+
+		ebs_volume_expect(volume, EBS_VOLUME_READ, offset, SIZE);
+		memset(bytes, 0, SIZE);
+		cr_expect_eq(run(EBS_VOLUME_READ, offset, SIZE, bytes), 0);
+		cr_expect_arr_eq(bytes, wanted, SIZE);
+	}
+}
+
+Test(ebs_volume_memory, what_is_expected_need_not_make_sense)
+{
+	ebs_volume_expect(volume, EBS_VOLUME_READ, SIZE, 512);
+	ebs_volume_expect(volume, EBS_VOLUME_READ, UINT64_MAX, UINT64_MAX);
+	ebs_volume_expect(volume, EBS_VOLUME_WRITE, 0, SIZE);
+	check_edges();
+}
+
+Test(ebs_volume_memory, is_done_when_submit_returns)
+{
+	struct request r;
+
+	prepare(&r, EBS_VOLUME_WRITE, 0, 4096, bytes);
+	cr_expect_eq(ebs_volume_submit(volume, &r.io), 0);
+	cr_expect_eq(r.times, 0);
+}
+
+Test(ebs_volume_null, is_done_when_submit_returns)
+{
+	struct request r;
+
+	prepare(&r, EBS_VOLUME_READ, 0, 4096, bytes);
+	cr_expect_eq(ebs_volume_submit(volume, &r.io), 0);
+	cr_expect_eq(r.times, 0);
+}
+
+Test(ebs_volume_null, no_memory_is_touched)
 {
 	fill(bytes, SIZE, 1);
+	memcpy(wanted, bytes, SIZE);
 	cr_expect_eq(run_durable(EBS_VOLUME_WRITE, 0, SIZE, bytes), 0);
 	cr_expect_eq(run(EBS_VOLUME_FLUSH, 0, 0, NULL), 0);
 	cr_expect_eq(run(EBS_VOLUME_DISCARD, 0, SIZE, NULL), 0);
