@@ -17,7 +17,9 @@
  * and only then sleeps; a poster pushes, and then looks whether it must wake.
  *
  * Nothing here makes a system call in a turn that has nothing to submit and
- * does not sleep, and a loop without timers sleeps without a limit.
+ * does not sleep, and a loop without timers sleeps without a limit.  Pollers
+ * are asked last in a turn, so what they start or post is never slept upon, and
+ * each says anew how long the loop may sleep.
  */
 #include "firmware/rt/loop.h"
 
@@ -77,6 +79,12 @@ struct rt_loop {
 
 	struct rt_timer **timers; /* a heap; [1] is due first, [0] unused */
 	size_t timer_count, timer_room;
+
+	TAILQ_HEAD(, rt_poller) pollers;
+	struct rt_poller *next_poller; /* in this turn */
+	size_t poller_count;
+	bool must_poll;            /* again, without a sleep */
+	uint64_t poll_deadline_ns; /* when it need not be at once */
 
 	struct completion *aside;
 	size_t aside_count, aside_room;
@@ -450,15 +458,11 @@ static uint64_t next_deadline(const struct rt_loop *loop)
 }
 
 /* A timer that starts itself anew for a moment that is past fires next turn. */
-static int run_timers(struct rt_loop *loop)
+static int run_timers(struct rt_loop *loop, uint64_t now)
 {
 	size_t limit = loop->timer_count;
-	uint64_t now;
 	int count = 0;
 
-	if (!limit)
-		return 0;
-	now = rt_loop_now_ns(loop);
 	while (limit-- && next_deadline(loop) <= now) {
 		struct rt_timer *timer = loop->timers[1];
 
@@ -467,6 +471,52 @@ static int run_timers(struct rt_loop *loop)
 		count++;
 	}
 	return count;
+}
+
+/* --- Pollers ----------------------------------------------------------- */
+
+void rt_poller_start(struct rt_loop *loop, struct rt_poller *poller)
+{
+	if (poller->is_started)
+		return;
+	poller->is_started = true;
+	TAILQ_INSERT_TAIL(&loop->pollers, poller, entry);
+	loop->poller_count++;
+	/* It has not said how long it can wait. */
+	loop->must_poll = true;
+}
+
+void rt_poller_stop(struct rt_loop *loop, struct rt_poller *poller)
+{
+	if (!poller->is_started)
+		return;
+	if (loop->next_poller == poller)
+		loop->next_poller = TAILQ_NEXT(poller, entry);
+	TAILQ_REMOVE(&loop->pollers, poller, entry);
+	loop->poller_count--;
+	poller->is_started = false;
+}
+
+/* One that starts itself anew is called next turn. */
+static void run_pollers(struct rt_loop *loop, uint64_t now)
+{
+	size_t limit = loop->poller_count;
+	uint64_t least = UINT64_MAX;
+	struct rt_poller *poller;
+
+	loop->must_poll = false;
+	loop->next_poller = TAILQ_FIRST(&loop->pollers);
+	while (limit-- && (poller = loop->next_poller)) {
+		uint64_t wait_ns;
+
+		loop->next_poller = TAILQ_NEXT(poller, entry);
+		wait_ns = poller->poll(poller, now);
+		least = wait_ns < least ? wait_ns : least;
+	}
+	loop->next_poller = NULL;
+	loop->must_poll |= !least;
+	loop->poll_deadline_ns =
+		least < UINT64_MAX - now ? now + least : UINT64_MAX;
 }
 
 /* --- Turns ------------------------------------------------------------- */
@@ -532,8 +582,11 @@ static uint64_t find_wait(const struct rt_loop *loop, uint64_t limit_ns)
 {
 	uint64_t deadline = next_deadline(loop), now;
 
-	if (loop->aside_count || atomic_load(&loop->posted) ||
-	    atomic_load(&loop->should_stop) || io_uring_cq_ready(&loop->ring))
+	if (loop->poll_deadline_ns < deadline)
+		deadline = loop->poll_deadline_ns;
+	if (loop->must_poll || loop->aside_count ||
+	    atomic_load(&loop->posted) || atomic_load(&loop->should_stop) ||
+	    io_uring_cq_ready(&loop->ring))
 		return 0;
 	if (deadline == UINT64_MAX || !limit_ns)
 		return limit_ns;
@@ -578,7 +631,9 @@ static int enter(struct rt_loop *loop, uint64_t limit_ns)
 		wait_ns = find_wait(loop, wait_ns);
 	}
 	err = wait_ns ? submit_and_sleep(loop, wait_ns) : submit(loop);
-	atomic_store(&loop->is_waiting, false);
+	/* Only this thread sets it, so a busy turn need not write. */
+	if (atomic_load_explicit(&loop->is_waiting, memory_order_relaxed))
+		atomic_store(&loop->is_waiting, false);
 	/* Too much at once, or nothing: the turn goes on with what there is. */
 	if (err == -ETIME || err == -EINTR || err == -EAGAIN || err == -EBUSY)
 		err = 0;
@@ -588,13 +643,17 @@ static int enter(struct rt_loop *loop, uint64_t limit_ns)
 int rt_loop_step(struct rt_loop *loop, uint64_t wait_ns)
 {
 	int err = enter(loop, wait_ns);
+	uint64_t now = 0;
 	int count;
 
 	if (err)
 		return err;
 	count = run_completions(loop);
 	count += run_posted(loop);
-	count += run_timers(loop);
+	if (loop->timer_count || loop->poller_count)
+		now = rt_loop_now_ns(loop);
+	count += run_timers(loop, now);
+	run_pollers(loop, now);
 	return count;
 }
 
@@ -635,6 +694,8 @@ int rt_loop_create(const struct rt_clock *clock, struct rt_loop **out)
 	if (!loop)
 		return -ENOMEM;
 	loop->clock = clock ? clock : &loop->host_clock;
+	TAILQ_INIT(&loop->pollers);
+	loop->poll_deadline_ns = UINT64_MAX;
 	loop->wake_fd = eventfd(0, EFD_CLOEXEC);
 	if (loop->wake_fd < 0)
 		return -errno;
@@ -661,6 +722,8 @@ void rt_loop_destroy(struct rt_loop **loop)
 	for (size_t i = 0; i < l->watch_slots; i++)
 		if (l->watches[i].watch)
 			l->watches[i].watch->token = 0;
+	while (!TAILQ_EMPTY(&l->pollers))
+		rt_poller_stop(l, TAILQ_FIRST(&l->pollers));
 	io_uring_queue_exit(&l->ring);
 	close(l->wake_fd);
 	free(l->watches);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One io_uring per thread: descriptors to watch, timers, storage I/O, and
- * calls posted from other threads.  Everything but rt_loop_post() and
- * rt_loop_stop() is called on the loop's own thread (before the loop first
+ * One io_uring per thread: descriptors to watch, timers, storage I/O, calls
+ * posted from other threads, and memory to poll.  Everything but rt_loop_post()
+ * and rt_loop_stop() is called on the loop's own thread (before the loop first
  * runs: on the thread that made it).  Callbacks run on that thread, never from
  * inside the call that started the operation.  The caller owns each watch,
- * timer, task and I/O struct and keeps it in place while it is started.
+ * timer, task, poller and I/O struct and keeps it in place while it is started.
  */
 #ifndef FIRMWARE_RT_LOOP_H
 #define FIRMWARE_RT_LOOP_H
@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -24,8 +25,8 @@ struct rt_loop;
 int rt_loop_create(const struct rt_clock *clock, struct rt_loop **out);
 
 /*
- * Timers and watches that are still started are dropped; no I/O may be on its
- * way, and every rt_loop_post() to this loop has returned.
+ * Timers, watches and pollers that are still started are dropped; no I/O may be
+ * on its way, and every rt_loop_post() to this loop has returned.
  */
 void rt_loop_destroy(struct rt_loop **loop);
 
@@ -36,8 +37,8 @@ void rt_loop_stop(struct rt_loop *loop); /* any thread, or a signal handler */
 /*
  * One turn: wait at most wait_ns for something to do, do all that is ready.
  * wait_ns is the host's time whatever the loop's clock: a virtual clock does
- * not come to a deadline by waiting.  Returns the number of callbacks made, or
- * a negative errno.
+ * not come to a deadline by waiting.  Returns the number of callbacks made,
+ * those of pollers not counted, or a negative errno.
  */
 int rt_loop_step(struct rt_loop *loop, uint64_t wait_ns);
 
@@ -83,6 +84,27 @@ struct rt_timer {
 int rt_timer_start(struct rt_loop *loop, struct rt_timer *timer,
 		   uint64_t deadline_ns);
 void rt_timer_stop(struct rt_loop *loop, struct rt_timer *timer);
+
+/*
+ * Memory that others write without a word, and that must be looked at: poll()
+ * is called once in each turn of the loop, after all that is ready has had its
+ * callback, and in the order of starting.  It returns for how many nanoseconds
+ * it may be left alone.  0: call again at once, the loop does not sleep and
+ * makes no system call while it has nothing to submit.  UINT64_MAX: for as long
+ * as nothing else wakes the loop.  now_ns is the loop's clock, read once in a
+ * turn, just before the timers fire.
+ */
+struct rt_poller {
+	uint64_t (*poll)(struct rt_poller *poller, uint64_t now_ns);
+	bool is_started;              /* the loop's, and so is … */
+	TAILQ_ENTRY(rt_poller) entry; /* … this */
+};
+/*
+ * Starting what is started, and stopping what is not, does nothing.  Both may
+ * be called from any poll(), which may also free its poller once it is stopped.
+ */
+void rt_poller_start(struct rt_loop *loop, struct rt_poller *poller);
+void rt_poller_stop(struct rt_loop *loop, struct rt_poller *poller);
 
 /*
  * Storage I/O.  done() gets the number of bytes (0 for the last two), or a

@@ -3,13 +3,17 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "firmware/rt/clock.h"
@@ -42,6 +46,8 @@ TestSuite(rt_loop, .init = make_loop, .fini = drop_loop);
 TestSuite(rt_watch, .init = make_loop, .fini = drop_loop);
 TestSuite(rt_io, .init = make_loop, .fini = drop_loop);
 TestSuite(rt_timer, .init = make_fake_loop, .fini = drop_loop);
+TestSuite(rt_poller, .init = make_loop, .fini = drop_loop);
+TestSuite(rt_poller_time, .init = make_fake_loop, .fini = drop_loop);
 
 /* --- Posted calls ------------------------------------------------------ */
 
@@ -690,6 +696,269 @@ Test(rt_io, more_requests_than_the_ring_holds_all_complete)
 		cr_assert_eq(t[i].result, 4);
 		cr_assert_eq(numbers[i], i);
 	}
+}
+
+/* --- Pollers ----------------------------------------------------------- */
+
+struct look {
+	struct rt_poller poller;
+	uint64_t answers[4]; /* the last one for ever after */
+	int times;
+	uint64_t now_ns;
+	struct rt_poller *stops, *starts; /* in poll() */
+};
+
+static uint64_t note_look(struct rt_poller *poller, uint64_t now_ns)
+{
+	struct look *look = rt_container_of(poller, struct look, poller);
+	int time = look->times++;
+
+	look->now_ns = now_ns;
+	if (look->stops)
+		rt_poller_stop(loop, look->stops);
+	if (look->starts)
+		rt_poller_start(loop, look->starts);
+	return look->answers[time < 3 ? time : 3];
+}
+
+#define LOOK(...)                                                              \
+	{                                                                      \
+		.poller.poll = note_look, .answers = { __VA_ARGS__ }           \
+	}
+
+/* Sleep for ever, but for what else there is. */
+#define LOOK_NEVER LOOK(UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX)
+
+static uint64_t step_and_measure(uint64_t wait_ns)
+{
+	uint64_t before = rt_loop_now_ns(loop);
+
+	cr_expect_geq(rt_loop_step(loop, wait_ns), 0);
+	return rt_loop_now_ns(loop) - before;
+}
+
+Test(rt_poller, each_is_called_once_in_a_turn_in_the_order_of_starting)
+{
+	static struct look a = LOOK_NEVER, b = LOOK(0), c = LOOK(1, 2, 3, 4);
+
+	rt_poller_start(loop, &a.poller);
+	rt_poller_start(loop, &b.poller);
+	rt_poller_start(loop, &c.poller);
+	rt_poller_start(loop, &a.poller);
+	cr_expect_eq(a.times, 0, "not from inside the start");
+	for (int turn = 1; turn <= 5; turn++) {
+		cr_expect_eq(rt_loop_step(loop, 0), 0);
+		cr_expect_eq(a.times, turn);
+		cr_expect_eq(b.times, turn);
+		cr_expect_eq(c.times, turn);
+	}
+}
+
+Test(rt_poller_time, all_of_a_turn_get_the_time_of_the_turn)
+{
+	static struct look a = LOOK(0), b = LOOK(0);
+
+	rt_poller_start(loop, &a.poller);
+	rt_poller_start(loop, &b.poller);
+	for (uint64_t now = 1000; now < 1003; now++) {
+		rt_loop_step(loop, 0);
+		cr_expect_eq(a.now_ns, now);
+		cr_expect_eq(b.now_ns, now);
+		rt_clock_advance(&fake, 1);
+	}
+}
+
+Test(rt_poller, one_that_asks_for_nothing_lets_the_loop_sleep)
+{
+	static struct look a = LOOK_NEVER;
+
+	rt_poller_start(loop, &a.poller);
+	/* The first turn asks it. */
+	cr_expect_lt(step_and_measure(LONG_NS), LONG_NS);
+	cr_expect_geq(step_and_measure(20 * RT_NS_PER_MS), 20 * RT_NS_PER_MS);
+	cr_expect_eq(a.times, 2, "whatever woke the loop");
+}
+
+Test(rt_poller, the_loop_sleeps_as_long_as_the_smallest_answer)
+{
+	static struct look a = LOOK(LONG_NS, LONG_NS),
+			   b = LOOK(20 * RT_NS_PER_MS, 0);
+	uint64_t asked;
+
+	rt_poller_start(loop, &a.poller);
+	rt_poller_start(loop, &b.poller);
+	rt_loop_step(loop, LONG_NS);
+	asked = b.now_ns;
+	rt_loop_step(loop, LONG_NS);
+	cr_expect_geq(b.now_ns - asked, 20 * RT_NS_PER_MS);
+	cr_expect_lt(b.now_ns - asked, LONG_NS);
+	cr_expect_eq(a.times, 2);
+}
+
+Test(rt_poller, a_busy_one_does_not_let_the_loop_sleep)
+{
+	static struct look a = LOOK(0), b = LOOK_NEVER;
+
+	rt_poller_start(loop, &a.poller);
+	rt_poller_start(loop, &b.poller);
+	for (int turn = 1; turn <= 1000; turn++)
+		cr_assert_lt(step_and_measure(LONG_NS), LONG_NS);
+	cr_expect_eq(a.times, 1000);
+	cr_expect_eq(b.times, 1000);
+	/* But once it has stopped. */
+	rt_poller_stop(loop, &a.poller);
+	rt_poller_stop(loop, &a.poller);
+	rt_loop_step(loop, 0);
+	cr_expect_geq(step_and_measure(20 * RT_NS_PER_MS), 20 * RT_NS_PER_MS);
+	cr_expect_eq(a.times, 1000);
+}
+
+/*
+ * Any other call than read, write and exit is the end of the process, and so is
+ * reading the processor's clock.
+ */
+static void spin_in_a_cage(void)
+{
+	static struct look a = LOOK(0);
+
+	make_fake_loop();
+	rt_poller_start(loop, &a.poller);
+	rt_loop_step(loop, 0);
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT))
+		syscall(SYS_exit, 2);
+	for (int turn = 0; turn < 1000; turn++)
+		rt_loop_step(loop, LONG_NS);
+	syscall(SYS_exit, a.times == 1001 ? 0 : 3);
+}
+
+Test(rt_poller, a_turn_with_nothing_to_submit_makes_no_system_call)
+{
+	pid_t child = fork();
+	int status;
+
+	if (!child)
+		spin_in_a_cage();
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_expect_eq(status, 0, "it ended with %#x", status);
+}
+
+Test(rt_poller, a_busy_one_keeps_nothing_else_waiting)
+{
+	static struct look busy = LOOK(0);
+	struct call c = { .task.run = note_call, .number = 7 };
+	struct pair p = make_pair(read_one);
+	struct alarm a = { .timer.fired = note_fired };
+	struct transfer t = fresh_transfer();
+	RT_FD int fd = make_file();
+	struct iovec out = { &t, 4 };
+	pthread_t thread;
+
+	rt_poller_start(loop, &busy.poller);
+	start(&p);
+	rt_loop_step(loop, 0);
+	pthread_create(&thread, NULL, post_from_thread, &c.task);
+	cr_assert_eq(write(p.theirs, "z", 1), 1);
+	rt_timer_start(loop, &a.timer, rt_loop_now_ns(loop) + RT_NS_PER_MS);
+	rt_io_writev(loop, &t.io, fd, &out, 1, 0, false);
+	while (!call_count || !p.times || !fired_count || !t.times)
+		cr_assert_geq(rt_loop_step(loop, LONG_NS), 0);
+	pthread_join(thread, NULL);
+	cr_expect_eq(calls[0], 7);
+	cr_expect_eq(p.got, 'z');
+	cr_expect_eq(t.result, 4);
+	drop_pair(&p);
+}
+
+Test(rt_poller, one_may_stop_itself_and_others_in_its_call)
+{
+	static struct look a = LOOK(0), b = LOOK(0), c = LOOK(0);
+
+	a.stops = &b.poller;
+	c.stops = &c.poller;
+	rt_poller_start(loop, &a.poller);
+	rt_poller_start(loop, &b.poller);
+	rt_poller_start(loop, &c.poller);
+	for (int turn = 0; turn < 3; turn++)
+		rt_loop_step(loop, 0);
+	cr_expect_eq(a.times, 3);
+	cr_expect_eq(b.times, 0);
+	cr_expect_eq(c.times, 1);
+}
+
+static uint64_t free_look(struct rt_poller *poller, uint64_t now_ns)
+{
+	struct look *look = rt_container_of(poller, struct look, poller);
+
+	(void)now_ns;
+	rt_poller_stop(loop, poller);
+	free(look);
+	calls[call_count++] = 1;
+	return 0;
+}
+
+Test(rt_poller, one_may_be_freed_in_its_call)
+{
+	for (int i = 0; i < 3; i++) {
+		struct look *look = calloc(1, sizeof *look);
+
+		look->poller.poll = free_look;
+		rt_poller_start(loop, &look->poller);
+	}
+	rt_loop_step(loop, 0);
+	rt_loop_step(loop, 0);
+	cr_expect_eq(call_count, 3);
+}
+
+Test(rt_poller, one_that_starts_anew_is_called_next_turn)
+{
+	static struct look a = LOOK_NEVER;
+
+	a.stops = a.starts = &a.poller;
+	rt_poller_start(loop, &a.poller);
+	for (int turn = 1; turn <= 3; turn++) {
+		cr_expect_lt(step_and_measure(LONG_NS), LONG_NS);
+		cr_expect_eq(a.times, turn);
+	}
+}
+
+static struct look *starter;
+
+static void start_look(struct rt_task *task)
+{
+	(void)task;
+	rt_poller_start(loop, &starter->poller);
+}
+
+Test(rt_poller, one_that_a_call_starts_is_asked_before_the_loop_sleeps)
+{
+	static struct look a = LOOK_NEVER;
+	struct rt_task task = { .run = start_look };
+
+	starter = &a;
+	rt_loop_post(loop, &task);
+	rt_loop_step(loop, LONG_NS);
+	cr_expect_eq(a.times, 1);
+}
+
+static uint64_t post_once(struct rt_poller *poller, uint64_t now_ns)
+{
+	static struct call c = { .task.run = note_call };
+
+	(void)poller;
+	(void)now_ns;
+	if (!call_count)
+		rt_loop_post(loop, &c.task);
+	return UINT64_MAX;
+}
+
+Test(rt_poller, what_one_posts_is_not_slept_upon)
+{
+	static struct rt_poller poller = { .poll = post_once };
+
+	rt_poller_start(loop, &poller);
+	rt_loop_step(loop, LONG_NS);
+	cr_expect_lt(step_and_measure(LONG_NS), LONG_NS);
+	cr_expect_eq(call_count, 1);
 }
 
 /* --- Idleness ---------------------------------------------------------- */
