@@ -28,6 +28,7 @@
 #include <liburing.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -41,6 +42,15 @@
 /* Small, for RLIMIT_MEMLOCK; the kernel keeps what the second cannot hold. */
 #define SUBMISSIONS 256
 #define COMPLETIONS 1024
+
+/* Falling asleep and waking take longer than this. */
+#define SHORTEST_SLEEP_NS (2 * RT_NS_PER_US)
+/*
+ * Spun in vain for so long, the loop gives way to others.  Clients that keep it
+ * busy do not let it come to that; alone on its processor it then loses half a
+ * microsecond, but a client that shares it would else wait for a time slice.
+ */
+#define SPIN_NS           (5 * RT_NS_PER_US)
 
 /* What a completion belongs to. */
 #define TAG            BITS(2, 0)
@@ -85,6 +95,7 @@ struct rt_loop {
 	size_t poller_count;
 	bool must_poll;            /* again, without a sleep */
 	uint64_t poll_deadline_ns; /* when it need not be at once */
+	uint64_t busy_ns;          /* when something was found, or way given */
 
 	struct completion *aside;
 	size_t aside_count, aside_room;
@@ -497,8 +508,8 @@ void rt_poller_stop(struct rt_loop *loop, struct rt_poller *poller)
 	poller->is_started = false;
 }
 
-/* One that starts itself anew is called next turn. */
-static void run_pollers(struct rt_loop *loop, uint64_t now)
+/* One that starts itself anew is called next turn.  Returns the least wait. */
+static uint64_t run_pollers(struct rt_loop *loop, uint64_t now)
 {
 	size_t limit = loop->poller_count;
 	uint64_t least = UINT64_MAX;
@@ -514,9 +525,20 @@ static void run_pollers(struct rt_loop *loop, uint64_t now)
 		least = wait_ns < least ? wait_ns : least;
 	}
 	loop->next_poller = NULL;
-	loop->must_poll |= !least;
+	loop->must_poll |= least < SHORTEST_SLEEP_NS;
 	loop->poll_deadline_ns =
 		least < UINT64_MAX - now ? now + least : UINT64_MAX;
+	return least;
+}
+
+static void give_way(struct rt_loop *loop, uint64_t now, bool is_busy)
+{
+	if (is_busy) {
+		loop->busy_ns = now;
+	} else if (loop->must_poll && now - loop->busy_ns >= SPIN_NS) {
+		sched_yield();
+		loop->busy_ns = rt_loop_now_ns(loop);
+	}
 }
 
 /* --- Turns ------------------------------------------------------------- */
@@ -653,7 +675,8 @@ int rt_loop_step(struct rt_loop *loop, uint64_t wait_ns)
 	if (loop->timer_count || loop->poller_count)
 		now = rt_loop_now_ns(loop);
 	count += run_timers(loop, now);
-	run_pollers(loop, now);
+	wait_ns = run_pollers(loop, now);
+	give_way(loop, now, count || !wait_ns);
 	return count;
 }
 

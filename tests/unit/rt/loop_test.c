@@ -739,7 +739,7 @@ static uint64_t step_and_measure(uint64_t wait_ns)
 
 Test(rt_poller, each_is_called_once_in_a_turn_in_the_order_of_starting)
 {
-	static struct look a = LOOK_NEVER, b = LOOK(0), c = LOOK(1, 2, 3, 4);
+	static struct look a = LOOK_NEVER, b = LOOK(0), c = LOOK(1, 2000, 3000);
 
 	rt_poller_start(loop, &a.poller);
 	rt_poller_start(loop, &b.poller);
@@ -814,32 +814,53 @@ Test(rt_poller, a_busy_one_does_not_let_the_loop_sleep)
 }
 
 /*
- * Any other call than read, write and exit is the end of the process, and so is
- * reading the processor's clock.
+ * In a cage any other call than read, write and exit is the end of the process,
+ * and so is reading the processor's clock.  Returns how the process ended.
  */
-static void spin_in_a_cage(void)
+static int spin_in_a_cage(uint64_t answer, uint64_t turn_ns)
 {
 	static struct look a = LOOK(0);
-
-	make_fake_loop();
-	rt_poller_start(loop, &a.poller);
-	rt_loop_step(loop, 0);
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT))
-		syscall(SYS_exit, 2);
-	for (int turn = 0; turn < 1000; turn++)
-		rt_loop_step(loop, LONG_NS);
-	syscall(SYS_exit, a.times == 1001 ? 0 : 3);
-}
-
-Test(rt_poller, a_turn_with_nothing_to_submit_makes_no_system_call)
-{
 	pid_t child = fork();
 	int status;
 
-	if (!child)
-		spin_in_a_cage();
-	cr_assert_eq(waitpid(child, &status, 0), child);
-	cr_expect_eq(status, 0, "it ended with %#x", status);
+	if (child) {
+		cr_assert_eq(waitpid(child, &status, 0), child);
+		return status;
+	}
+	make_fake_loop();
+	rt_poller_start(loop, &a.poller);
+	rt_loop_step(loop, 0);
+	a.answers[3] = answer;
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT))
+		syscall(SYS_exit, 2);
+	for (int turn = 1; turn < 1000; turn++) {
+		rt_clock_advance(&fake, turn_ns);
+		rt_loop_step(loop, LONG_NS);
+	}
+	syscall(SYS_exit, a.times == 1000 ? 0 : 3);
+	return -1;
+}
+
+Test(rt_poller, a_busy_turn_with_nothing_to_submit_makes_no_system_call)
+{
+	cr_expect_eq(spin_in_a_cage(0, RT_NS_PER_MS), 0);
+}
+
+Test(rt_poller, a_loop_that_spins_in_vain_gives_way_after_a_while)
+{
+	cr_expect_eq(spin_in_a_cage(RT_POLL_SPIN, 1), 0);
+	cr_expect_eq(spin_in_a_cage(RT_POLL_SPIN, 10), SIGKILL);
+}
+
+Test(rt_poller, spinning_is_not_sleeping)
+{
+	static struct look a =
+		LOOK(RT_POLL_SPIN, RT_POLL_SPIN, RT_POLL_SPIN, RT_POLL_SPIN);
+
+	rt_poller_start(loop, &a.poller);
+	for (int turn = 0; turn < 100; turn++)
+		cr_assert_lt(step_and_measure(LONG_NS), LONG_NS);
+	cr_expect_eq(a.times, 100);
 }
 
 Test(rt_poller, a_busy_one_keeps_nothing_else_waiting)
