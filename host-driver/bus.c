@@ -23,6 +23,7 @@ void host_function_start(struct host_function *fn, const struct host_bus *bus,
 			 const struct host_options *options)
 {
 	fn->bus = bus;
+	fn->name = bus->name;
 	if (options)
 		fn->options = *options;
 	if (fn->options.timeout_ms == 0)
@@ -41,8 +42,7 @@ int host_open(const char *address, const struct host_options *options,
 		return rc;
 	if (a.kind == HOST_ADDRESS_SOCKET)
 		return host_open_socket(a.text, options, out, error);
-	return rt_error_set(error, -EOPNOTSUPP,
-			    "PCI functions cannot be reached yet");
+	return host_open_vfio(&a, options, out, error);
 }
 
 void host_close(struct host_function **fn)
@@ -57,7 +57,12 @@ void host_close(struct host_function **fn)
 
 const char *host_bus_name(const struct host_function *fn)
 {
-	return fn->bus->name;
+	return fn->name;
+}
+
+const struct rt_error *host_error(const struct host_function *fn)
+{
+	return &fn->error;
 }
 
 pid_t host_peer_pid(const struct host_function *fn)

@@ -75,6 +75,11 @@ int host_open_fd(int fd, const struct host_options *options,
 void host_close(struct host_function **fn);
 /* "vfio-user", "vfio group", "vfio no-IOMMU", "vfio cdev". */
 const char *host_bus_name(const struct host_function *fn);
+/*
+ * What was wrong when memory was refused or the function was lost, in words;
+ * its text is empty when there is nothing to say.
+ */
+const struct rt_error *host_error(const struct host_function *fn);
 /* The process at the other end of a socket; 0: not a process, or unknown. */
 pid_t host_peer_pid(const struct host_function *fn);
 

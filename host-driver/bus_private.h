@@ -6,6 +6,8 @@
 #ifndef HOST_DRIVER_BUS_PRIVATE_H
 #define HOST_DRIVER_BUS_PRIVATE_H
 
+#include "firmware/rt/error.h"
+#include "host-driver/address.h"
 #include "host-driver/bus.h"
 #include "host-driver/region.h"
 
@@ -41,7 +43,9 @@ struct host_bus {
 
 struct host_function {
 	const struct host_bus *bus;
+	const char *name;
 	struct host_options options; /* timeout_ms is never 0 */
+	struct rt_error error;       /* see host_error() */
 	struct host_region regions[HOST_REGIONS];
 	struct host_dma_stats dma_stats;
 };
@@ -49,6 +53,9 @@ struct host_function {
 /* What host_open() does once it knows the bus. */
 int host_open_socket(const char *path, const struct host_options *options,
 		     struct host_function **out, struct rt_error *error);
+int host_open_vfio(const struct host_address *address,
+		   const struct host_options *options,
+		   struct host_function **out, struct rt_error *error);
 
 /* Fill what every bus has; options may be NULL. */
 void host_function_start(struct host_function *fn, const struct host_bus *bus,
