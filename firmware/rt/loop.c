@@ -185,6 +185,7 @@ void rt_loop_post(struct rt_loop *loop, struct rt_task *task)
 	if (atomic_exchange(&task->is_posted, true))
 		return;
 	latest = atomic_load_explicit(&loop->posted, memory_order_relaxed);
+	task->source = rt_trace_in_use;
 	do
 		task->next = latest;
 	while (!atomic_compare_exchange_weak(&loop->posted, &latest, task));
@@ -224,6 +225,7 @@ static int run_posted(struct rt_loop *loop)
 	while (task) {
 		struct rt_task *next = task->next;
 
+		rt_trace_use(task->source);
 		/* From here on it may be posted again, or be freed by run(). */
 		atomic_exchange(&task->is_posted, false);
 		task->run(task);
@@ -279,6 +281,7 @@ int rt_watch_start(struct rt_loop *loop, struct rt_watch *watch, int fd,
 	loop->watches[slot].poll_events = poll_events;
 	watch->token = TAG_WATCH | bits_put(WATCH_SLOT, 0, slot) |
 		       bits_put(WATCH_CYCLE, 0, loop->watches[slot].cycle);
+	watch->source = rt_trace_in_use;
 	arm_watch(loop, slot);
 	return 0;
 }
@@ -317,6 +320,7 @@ static int complete_watch(struct rt_loop *loop, uint64_t token, int result)
 
 	if (!slot)
 		return 0;
+	rt_trace_use(slot->watch->source);
 	/* A descriptor that cannot be polled stays so: report it, once. */
 	slot->watch->ready(slot->watch,
 			   result < 0 ? POLLERR | POLLNVAL : (uint32_t)result);
@@ -333,6 +337,7 @@ static struct io_uring_sqe *start_io(struct rt_loop *loop, struct rt_io *io)
 	assert(!io->token);
 	assert(bits_get(TAG, (uintptr_t)io) == TAG_IO);
 	io->token = 1;
+	io->source = rt_trace_in_use;
 	loop->io_count++;
 	return get_submission(loop);
 }
@@ -378,6 +383,7 @@ static int complete_io(struct rt_loop *loop, struct rt_io *io, int result)
 {
 	io->token = 0;
 	loop->io_count--;
+	rt_trace_use(io->source);
 	io->done(io, result);
 	return 1;
 }
@@ -446,6 +452,7 @@ int rt_timer_start(struct rt_loop *loop, struct rt_timer *timer,
 		timer->heap_slot = ++loop->timer_count;
 	}
 	timer->deadline_ns = deadline_ns;
+	timer->source = rt_trace_in_use;
 	settle_timer(loop, timer, timer->heap_slot);
 	return 0;
 }
@@ -478,6 +485,7 @@ static int run_timers(struct rt_loop *loop, uint64_t now)
 		struct rt_timer *timer = loop->timers[1];
 
 		rt_timer_stop(loop, timer);
+		rt_trace_use(timer->source);
 		timer->fired(timer);
 		count++;
 	}
@@ -491,6 +499,7 @@ void rt_poller_start(struct rt_loop *loop, struct rt_poller *poller)
 	if (poller->is_started)
 		return;
 	poller->is_started = true;
+	poller->source = rt_trace_in_use;
 	TAILQ_INSERT_TAIL(&loop->pollers, poller, entry);
 	loop->poller_count++;
 	/* It has not said how long it can wait. */
@@ -521,6 +530,7 @@ static uint64_t run_pollers(struct rt_loop *loop, uint64_t now)
 		uint64_t wait_ns;
 
 		loop->next_poller = TAILQ_NEXT(poller, entry);
+		rt_trace_use(poller->source);
 		wait_ns = poller->poll(poller, now);
 		least = wait_ns < least ? wait_ns : least;
 	}
@@ -594,8 +604,6 @@ static int run_completions(struct rt_loop *loop)
 		io_uring_cqe_seen(&loop->ring, cqe);
 		count += complete(loop, owner, result);
 	}
-	if (count)
-		trace_rt_loop_turn((uint32_t)count);
 	return count;
 }
 
@@ -664,6 +672,7 @@ static int enter(struct rt_loop *loop, uint64_t limit_ns)
 
 int rt_loop_step(struct rt_loop *loop, uint64_t wait_ns)
 {
+	const char *source = rt_trace_in_use;
 	int err = enter(loop, wait_ns);
 	uint64_t now = 0;
 	int count;
@@ -671,12 +680,16 @@ int rt_loop_step(struct rt_loop *loop, uint64_t wait_ns)
 	if (err)
 		return err;
 	count = run_completions(loop);
+	rt_trace_use(source);
+	if (count)
+		trace_rt_loop_turn((uint32_t)count);
 	count += run_posted(loop);
 	if (loop->timer_count || loop->poller_count)
 		now = rt_loop_now_ns(loop);
 	count += run_timers(loop, now);
 	wait_ns = run_pollers(loop, now);
 	give_way(loop, now, count || !wait_ns);
+	rt_trace_use(source);
 	return count;
 }
 

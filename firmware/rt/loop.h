@@ -4,8 +4,10 @@
  * posted from other threads, and memory to poll.  Everything but rt_loop_post()
  * and rt_loop_stop() is called on the loop's own thread (before the loop first
  * runs: on the thread that made it).  Callbacks run on that thread, never from
- * inside the call that started the operation.  The caller owns each watch,
- * timer, task, poller and I/O struct and keeps it in place while it is started.
+ * inside the call that started the operation, and trace with the source that
+ * was in use when it was started (see rt_trace_use()).  The caller owns each
+ * watch, timer, task, poller and I/O struct and keeps it in place while it is
+ * started.
  */
 #ifndef FIRMWARE_RT_LOOP_H
 #define FIRMWARE_RT_LOOP_H
@@ -47,8 +49,9 @@ uint64_t rt_loop_now_ns(const struct rt_loop *loop);
 /* A call to make on the loop's thread, in the order of posting. */
 struct rt_task {
 	void (*run)(struct rt_task *task);
-	struct rt_task *next;   /* the loop's */
-	_Atomic bool is_posted; /* the loop's: posting twice is posting once */
+	struct rt_task *next;   /* the loop's, as are the others */
+	_Atomic bool is_posted; /* posting twice is posting once */
+	const char *source;     /* of its traces */
 };
 void rt_loop_post(struct rt_loop *loop, struct rt_task *task); /* any thread */
 
@@ -61,6 +64,7 @@ void rt_loop_post(struct rt_loop *loop, struct rt_task *task); /* any thread */
 struct rt_watch {
 	void (*ready)(struct rt_watch *watch, uint32_t poll_events);
 	uint64_t token; /* the loop's; 0: not started */
+	const char *source;
 };
 /* -ENOMEM, -EALREADY (it is started). */
 int rt_watch_start(struct rt_loop *loop, struct rt_watch *watch, int fd,
@@ -76,6 +80,7 @@ struct rt_timer {
 	void (*fired)(struct rt_timer *timer);
 	uint64_t deadline_ns;
 	size_t heap_slot; /* the loop's; 0: not started */
+	const char *source;
 };
 /*
  * Starting a started timer moves it.  May fail only with -ENOMEM.  Stopping
@@ -101,8 +106,9 @@ void rt_timer_stop(struct rt_loop *loop, struct rt_timer *timer);
 #define RT_POLL_SPIN 1
 struct rt_poller {
 	uint64_t (*poll)(struct rt_poller *poller, uint64_t now_ns);
-	bool is_started;              /* the loop's, and so is … */
-	TAILQ_ENTRY(rt_poller) entry; /* … this */
+	bool is_started; /* the loop's, as are the others */
+	const char *source;
+	TAILQ_ENTRY(rt_poller) entry;
 };
 /*
  * Starting what is started, and stopping what is not, does nothing.  Both may
@@ -120,6 +126,7 @@ void rt_poller_stop(struct rt_loop *loop, struct rt_poller *poller);
 struct rt_io {
 	void (*done)(struct rt_io *io, int result);
 	uint64_t token; /* the loop's; 0: not started */
+	const char *source;
 };
 void rt_io_readv(struct rt_loop *loop, struct rt_io *io, int fd,
 		 const struct iovec *iov, unsigned int count, off_t offset);

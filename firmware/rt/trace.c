@@ -26,7 +26,7 @@
 #include "firmware/rt/log.h"
 #include "firmware/rt/scope.h"
 
-#define SOURCES 256 /* different labels, at most */
+#define SOURCES 4096 /* different labels, at most */
 
 enum word {
 	WORD_TIME,
@@ -58,6 +58,7 @@ static char sources[SOURCES][RT_TRACE_SOURCE_SIZE];
 static pthread_once_t thread_end_once = PTHREAD_ONCE_INIT;
 static pthread_key_t thread_end;
 
+_Thread_local const char *rt_trace_in_use;
 static _Thread_local struct ring *own_ring;
 static _Thread_local const char *own_source;
 
@@ -206,6 +207,16 @@ static const char *find_source(const char *name)
 	return NULL;
 }
 
+const char *rt_trace_source(const char *name)
+{
+	const char *source;
+
+	pthread_mutex_lock(&setup_lock);
+	source = find_source(name);
+	pthread_mutex_unlock(&setup_lock);
+	return source;
+}
+
 int rt_trace_set_source(const char *name)
 {
 	const char *source;
@@ -222,6 +233,7 @@ int rt_trace_set_source(const char *name)
 	if (err)
 		return err;
 	own_source = source;
+	rt_trace_use(NULL);
 	pthread_setspecific(thread_end, own_ring);
 	return 0;
 }
@@ -234,6 +246,7 @@ static void put_word(struct slot *slot, size_t word, uint64_t value)
 void rt_trace_emit(const struct rt_trace_event *event, const uint64_t *args)
 {
 	static const struct rt_clock host;
+	const char *source = rt_trace_in_use ? rt_trace_in_use : own_source;
 	struct ring *ring = own_ring;
 	struct slot *slot;
 	uint64_t number;
@@ -245,7 +258,7 @@ void rt_trace_emit(const struct rt_trace_event *event, const uint64_t *args)
 	atomic_store_explicit(&slot->number, 0, memory_order_relaxed);
 	put_word(slot, WORD_TIME, rt_clock_now_ns(&host));
 	put_word(slot, WORD_EVENT, (uintptr_t)event);
-	put_word(slot, WORD_SOURCE, (uintptr_t)own_source);
+	put_word(slot, WORD_SOURCE, (uintptr_t)source);
 	for (size_t i = 0; i < event->arg_count; i++)
 		put_word(slot, WORD_ARGS + i, args[i]);
 	atomic_store_explicit(&slot->number, number + 1, memory_order_release);

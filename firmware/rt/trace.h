@@ -29,8 +29,10 @@
  * rt_trace_init().
  *
  * Emitting is for any thread that has called rt_trace_set_source(); what other
- * threads emit reaches the USDT probe only.  Everything else here is called on
- * one thread at a time (the main loop's).
+ * threads emit reaches the USDT probe only.  A thread that works for several
+ * functions says for which with rt_trace_use(): the loop does so before each
+ * callback, with the source that was in use when it was started or posted.
+ * Everything else here is called on one thread at a time (the main loop's).
  */
 #ifndef FIRMWARE_RT_TRACE_H
 #define FIRMWARE_RT_TRACE_H
@@ -78,10 +80,24 @@ struct rt_trace_cursor {
 int rt_trace_init(const struct rt_trace_table *const *tables);
 
 /*
- * Name the calling thread in its records from now on: the function's or the
- * program's name.  -ENOMEM, -ENOSPC (too many threads or too many names).
+ * Name the calling thread in its records from now on, where no other source is
+ * in use.  -ENOMEM, -ENOSPC (too many threads or too many names).
  */
 int rt_trace_set_source(const char *name);
+
+/*
+ * A label for records, such as a function's name: the same one for the same
+ * name, and kept for ever.  NULL: there are too many.  Any thread.
+ */
+const char *rt_trace_source(const char *name);
+
+/* What the calling thread's records are about; NULL: the thread. */
+extern _Thread_local const char *rt_trace_in_use;
+
+static inline void rt_trace_use(const char *source)
+{
+	rt_trace_in_use = source;
+}
 
 /* Switch all events that match the shell pattern; returns how many do. */
 size_t rt_trace_enable(const char *pattern, bool is_on);

@@ -2,10 +2,14 @@
 /* Trace events: emitting, reading, formatting. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include "firmware/rt/loop.h"
+#include "firmware/rt/scope.h"
 #include "firmware/rt/trace_rt.h"
 
 #define RT_TRACE_ROOM test
@@ -110,6 +114,122 @@ Test(rt_trace, seeking_to_the_end_skips_what_was_written, .init = set_up)
 	trace_test_one(2);
 	cr_assert_eq(read_all(), 1);
 	cr_expect_eq(records[0].args[0], 2);
+}
+
+Test(rt_trace, a_source_in_use_goes_before_the_threads_own, .init = set_up)
+{
+	const char *source = rt_trace_source("one");
+
+	rt_trace_enable("test_one", true);
+	cr_expect_eq(rt_trace_source("one"), source);
+	cr_expect_neq(rt_trace_source("on"), source);
+	rt_trace_use(source);
+	trace_test_one(1);
+	rt_trace_use(NULL);
+	trace_test_one(2);
+	cr_assert_eq(read_all(), 2);
+	cr_expect_eq(records[0].source, source);
+	cr_expect_str_eq(records[1].source, "test0");
+}
+
+/* What each callback below emits. */
+enum { OF_WATCH, OF_TIMER, OF_IO, OF_TASK, OF_POLLER, OF_KINDS };
+
+static void ready(struct rt_watch *watch, uint32_t events)
+{
+	(void)watch;
+	(void)events;
+	trace_test_one(OF_WATCH);
+}
+
+static void fired(struct rt_timer *timer)
+{
+	(void)timer;
+	trace_test_one(OF_TIMER);
+}
+
+static void done(struct rt_io *io, int result)
+{
+	(void)io;
+	(void)result;
+	trace_test_one(OF_IO);
+}
+
+static void run(struct rt_task *task)
+{
+	(void)task;
+	trace_test_one(OF_TASK);
+}
+
+static uint64_t look(struct rt_poller *poller, uint64_t now_ns)
+{
+	(void)poller;
+	(void)now_ns;
+	trace_test_one(OF_POLLER);
+	return UINT64_MAX;
+}
+
+static const char *const kinds[OF_KINDS] = { "watch", "timer", "io", "task",
+					     "poller" };
+
+/* Start one of each, each for another source. */
+static void start_all(struct rt_loop *loop, int readable, int file)
+{
+	static struct rt_watch watch = { .ready = ready };
+	static struct rt_timer timer = { .fired = fired };
+	static struct rt_io io = { .done = done };
+	static struct rt_task task = { .run = run };
+	static struct rt_poller poller = { .poll = look };
+	static char bytes[4];
+	static const struct iovec iov = { bytes, sizeof bytes };
+
+	rt_trace_use(rt_trace_source("watch"));
+	rt_watch_start(loop, &watch, readable, POLLIN);
+	rt_trace_use(rt_trace_source("timer"));
+	rt_timer_start(loop, &timer, 0);
+	rt_trace_use(rt_trace_source("io"));
+	rt_io_readv(loop, &io, file, &iov, 1, 0);
+	rt_trace_use(rt_trace_source("task"));
+	rt_loop_post(loop, &task);
+	rt_trace_use(rt_trace_source("poller"));
+	rt_poller_start(loop, &poller);
+}
+
+Test(rt_trace, what_a_callback_emits_is_of_the_source_that_started_it,
+     .init = set_up)
+{
+	RT_FD int file = memfd_create("file", MFD_CLOEXEC);
+	unsigned int seen[OF_KINDS] = { 0 };
+	struct rt_loop *loop;
+	int fds[2];
+	size_t count;
+
+	rt_trace_enable("test_one", true);
+	rt_trace_enable("rt_loop_turn", true);
+	cr_assert_eq(rt_loop_create(NULL, &loop), 0);
+	cr_assert_eq(pipe(fds), 0);
+	cr_assert_eq(write(fds[1], "x", 1), 1);
+	start_all(loop, fds[0], file);
+	rt_trace_use(rt_trace_source("caller"));
+	while (!seen[OF_IO] || !seen[OF_WATCH]) {
+		rt_loop_step(loop, 0);
+		cr_expect_str_eq(rt_trace_in_use, "caller");
+		count = read_all();
+		for (size_t i = 0; i < count; i++) {
+			const struct rt_trace_record *r = &records[i];
+			bool is_test = r->event->name[0] == 't';
+
+			cr_expect_str_eq(r->source, is_test ? kinds[r->args[0]]
+							    : "caller");
+			if (is_test)
+				seen[r->args[0]]++;
+		}
+	}
+	for (size_t i = 0; i < OF_KINDS; i++)
+		cr_expect(seen[i], "%s", kinds[i]);
+	rt_loop_destroy(&loop);
+	close(fds[0]);
+	close(fds[1]);
 }
 
 static void *emit_as(void *name)
