@@ -106,16 +106,17 @@ int host_region_parse(struct host_region *region, const void *reply,
 	return rc;
 }
 
-/* A file that ends before the area does would be a SIGBUS later. */
+/*
+ * A file that ends before the area does would be a SIGBUS later.  What is no
+ * file is a device, whose type may be none at all, or mmap() refuses it.
+ */
 static int check_file(int fd, uint64_t end)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (S_ISREG(st.st_mode) && (uint64_t)st.st_size < end)
-		return -EPROTO;
-	return S_ISREG(st.st_mode) || S_ISCHR(st.st_mode) ? 0 : -EPROTO;
+	return S_ISREG(st.st_mode) && (uint64_t)st.st_size < end ? -EPROTO : 0;
 }
 
 static int map_area(struct host_region *region, struct host_area *area)
