@@ -55,6 +55,8 @@ struct probe {
 	struct host_nvme *nvme; /* NULL: not an NVMe controller */
 	bool is_socket;
 	bool is_hopeless; /* it cannot be made ready any more */
+	unsigned int
+		unready_count; /* rules in a row that it was not ready for */
 	uint64_t memory_mark;
 	int bus_error;  /* the first one of this rule */
 	char text[320]; /* why a rule is broken or skipped */
@@ -217,6 +219,9 @@ int probe_snapshot_take(struct probe *p, struct probe_snapshot *out);
 bool probe_snapshot_holds(struct probe *p, const struct probe_snapshot *s);
 void probe_snapshot_free(struct probe_snapshot *s);
 #define PROBE_SNAPSHOT __attribute__((cleanup(probe_snapshot_free)))
+
+/* A completion of this submission queue that nobody has asked for. */
+bool probe_has_stray(struct probe *p, uint16_t sq);
 
 /* I/O queues of so many entries each, with both identifiers. */
 int probe_make_pair(struct probe *p, uint16_t qid, uint32_t entries);

@@ -347,6 +347,17 @@ void probe_snapshot_free(struct probe_snapshot *s)
 	free(s->bytes);
 }
 
+bool probe_has_stray(struct probe *p, uint16_t sq)
+{
+	const struct host_nvme_parcel *parcels = p->nvme->parcels;
+
+	(void)host_nvme_reap(p->nvme, p->nvme->sqs[sq].cq);
+	for (size_t i = 0; i < HOST_NVME_PARCELS; i++)
+		if (parcels[i].is_used && le16_get(parcels[i].cqe.sqid) == sq)
+			return true;
+	return false;
+}
+
 int probe_make_pair(struct probe *p, uint16_t qid, uint32_t entries)
 {
 	return host_nvme_create_pair(p->nvme, qid, entries, -1);

@@ -354,7 +354,6 @@ enum probe_verdict probe_abort_racing(struct probe *p)
 	if (rc < 0)
 		return probe_failed(p, rc, "a command");
 	probe_pause_ms(p, 1);
-	return host_nvme_has_new(p->nvme, 1)
-		       ? probe_broken(p, "a command ended twice")
-		       : PROBE_HOLDS;
+	return probe_has_stray(p, 1) ? probe_broken(p, "a command ended twice")
+				     : PROBE_HOLDS;
 }

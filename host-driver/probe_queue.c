@@ -529,7 +529,7 @@ enum probe_verdict probe_completion_once(struct probe *p)
 	if (rc)
 		return probe_failed(p, rc, "a command");
 	probe_pause_ms(p, PROBE_QUIET_MS);
-	return host_nvme_has_new(p->nvme, 1)
+	return probe_has_stray(p, 1)
 		       ? probe_broken(p, "there is one completion too many")
 		       : PROBE_HOLDS;
 }

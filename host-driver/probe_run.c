@@ -24,6 +24,7 @@
 #define IO_ENTRIES   32u
 #define PAIRS_WANTED 64u
 #define NVME_CLASS   0x010802u
+#define PATIENCE     3u
 #define QUEUES_0S    (PAIRS_WANTED - 1)
 
 const struct probe_rule probe_rules[] = {
@@ -178,10 +179,13 @@ enum probe_verdict probe_run(struct probe *p, const struct probe_rule *rule)
 	if (why)
 		return probe_skip(p, "%s", why);
 	rc = prepare(p, rule->need);
-	if (rc == 0)
+	if (rc == 0) {
+		p->unready_count = 0;
 		return check(p, rule);
+	}
 	/* Once more, from the beginning, before giving up for good. */
-	if (probe_reopen(p) < 0 || prepare(p, PROBE_BUS) < 0)
+	if (probe_reopen(p) < 0 || prepare(p, PROBE_BUS) < 0 ||
+	    ++p->unready_count == PATIENCE)
 		p->is_hopeless = true;
 	return probe_failed(p, rc, "making the controller ready for it");
 }

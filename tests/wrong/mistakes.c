@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The card's own objects with one mistake, which $NITRO_MISTAKE chooses from
+ * mistakes.def.  Each function here stands before one of the card's (ld --wrap)
+ * and calls it; there is no trace of this in the card.
+ *
+ * WRAP is at the start of a line: CMakeLists.txt reads the names from here.
+ */
+#include <errno.h>
+#include <linux/pci_regs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ebs-nvme/controller.h"
+#include "firmware/rt/clock.h"
+#include "firmware/rt/scope.h"
+#include "pcie-model/capability.h"
+#include "pcie-model/function.h"
+#include "pcie-model/vfio-user/server_private.h"
+
+#define LATE_NS  (5 * RT_NS_PER_MS)
+#define VERSION9 0x00090000u
+
+enum mistake {
+	NO_MISTAKE,
+#define MISTAKE(name, rule, sentence) M_##name,
+#include "tests/wrong/mistakes.def"
+#undef MISTAKE
+};
+
+static const char *const names[] = {
+	[NO_MISTAKE] = "",
+#define MISTAKE(name, rule, sentence) [M_##name] = #name,
+#include "tests/wrong/mistakes.def"
+#undef MISTAKE
+};
+
+static enum mistake choose(void)
+{
+	const char *wish = getenv("NITRO_MISTAKE");
+
+	for (size_t i = 0; i < RT_COUNT(names); i++)
+		if (!strcmp(names[i], wish ? wish : ""))
+			return (enum mistake)i;
+	fprintf(stderr, "there is no mistake '%s'\n", wish);
+	exit(2);
+}
+
+/* The environment does not change, so several threads may look at once. */
+static bool makes(enum mistake mistake)
+{
+	static _Thread_local int chosen = -1;
+
+	if (chosen < 0)
+		chosen = choose();
+	return (enum mistake)chosen == mistake;
+}
+
+/* What stands before name(): it may call __real_name(). */
+#define WRAP(type, name, ...)                                                  \
+	type __real_##name(__VA_ARGS__);                                       \
+	type __wrap_##name(__VA_ARGS__);                                       \
+	type __wrap_##name(__VA_ARGS__)
+
+/* --- PCI ------------------------------------------------------------------ */
+
+static void spoil_layout(struct pcie_function *fn)
+{
+	struct pcie_config_layout *l = &fn->config_layout;
+
+	if (makes(M_capability_loop))
+		l->initial[l->msix + 1] = (uint8_t)l->express;
+	if (makes(M_vendor_writable))
+		l->writable[PCI_VENDOR_ID] = 0xff;
+	if (makes(M_bar_too_large))
+		l->writable[PCI_BASE_ADDRESS_0 + 1] = 0;
+	if (makes(M_msix_count_off))
+		l->initial[l->msix + PCI_MSIX_FLAGS]--;
+	if (makes(M_msix_outside))
+		l->initial[l->msix + PCI_MSIX_TABLE + 2] = 1;
+}
+
+WRAP(int, pcie_capabilities_build, struct pcie_function *fn)
+{
+	int error = __real_pcie_capabilities_build(fn);
+
+	spoil_layout(fn);
+	return error;
+}
+
+static bool forgets(enum pcie_reset_reason why)
+{
+	return (why == PCIE_RESET_FLR && makes(M_flr_forgotten)) ||
+	       (why == PCIE_RESET_DETACH && makes(M_detach_forgotten));
+}
+
+WRAP(int, pcie_function_reset, struct pcie_function *fn,
+     enum pcie_reset_reason why, pcie_done_fn *done, void *opaque)
+{
+	if (!forgets(why))
+		return __real_pcie_function_reset(fn, why, done, opaque);
+	if (done)
+		done(fn, opaque);
+	return 0;
+}
+
+WRAP(bool, pcie_bus_master_is_on, const struct pcie_function *fn)
+{
+	return makes(M_bus_master_ignored) || __real_pcie_bus_master_is_on(fn);
+}
+
+/* --- vfio-user ------------------------------------------------------------ */
+
+WRAP(int, pcie_server_region_read, struct pcie_server *server,
+     struct pcie_server_request *request)
+{
+	int answer = __real_pcie_server_region_read(server, request);
+
+	return answer == -EINVAL && makes(M_region_unchecked) ? 0 : answer;
+}
+
+WRAP(int, pcie_interrupt_set, struct pcie_function *fn, uint32_t flags,
+     uint32_t index, uint32_t start, uint32_t count, const uint8_t *bools,
+     const int *fds)
+{
+	int error = __real_pcie_interrupt_set(fn, flags, index, start, count,
+					      bools, fds);
+
+	return makes(M_irqs_unchecked) ? 0 : error;
+}
+
+WRAP(int, pcie_dma_unmap, struct pcie_function *fn, uint64_t iova,
+     uint64_t size, void (*unmapped)(struct pcie_function *fn, void *opaque),
+     void *opaque)
+{
+	if (makes(M_unmap_forgotten))
+		return 0;
+	return __real_pcie_dma_unmap(fn, iova, size, unmapped, opaque);
+}
+
+/* --- Registers ------------------------------------------------------------ */
+
+WRAP(uint64_t, pcie_regs_read, const struct pcie_reg *regs, size_t count,
+     const void *store, uint64_t offset, unsigned int size)
+{
+	uint64_t value =
+		__real_pcie_regs_read(regs, count, store, offset, size);
+
+	if (offset == NVME_REG_VS && makes(M_version_unknown))
+		return VERSION9;
+	if (offset != NVME_REG_CSTS)
+		return value;
+	if (makes(M_never_ready))
+		value = bits_put(NVME_CSTS_RDY, value, 0);
+	if (makes(M_shutdown_endless) && bits_get(NVME_CSTS_SHST, value))
+		value = bits_put(NVME_CSTS_SHST, value, NVME_SHST_PROCESSING);
+	return value;
+}
+
+/* --- Late data ------------------------------------------------------------ */
+
+/* The data of the last command, to be written again when nobody expects it. */
+static struct late {
+	struct rt_timer timer;
+	struct pcie_dma_op op;
+	struct pcie_function *fn;
+	uint64_t iova;
+} late;
+
+static void sent_late(struct pcie_dma_op *op, int status)
+{
+	(void)op;
+	(void)status;
+}
+
+static void send_late(struct rt_timer *timer)
+{
+	static uint8_t data[64];
+
+	(void)timer;
+	memset(data, 0x5a, sizeof data);
+	late.op.done = sent_late;
+	(void)pcie_dma_write(late.fn, &late.op, late.iova, data, sizeof data);
+}
+
+static void start_late(struct pcie_function *fn)
+{
+	late.fn = fn;
+	late.timer.fired = send_late;
+	rt_timer_start(fn->loop, &late.timer,
+		       rt_loop_now_ns(fn->loop) + LATE_NS);
+}
+
+static bool is_disable(const void *store, uint64_t offset, uint64_t value)
+{
+	const uint8_t *registers = store;
+
+	return offset == NVME_REG_CC && !bits_get(NVME_CC_EN, value) &&
+	       bits_get(NVME_CC_EN, le_load(registers + NVME_REG_CC, 4));
+}
+
+WRAP(void, pcie_regs_write, struct pcie_function *fn,
+     const struct pcie_reg *regs, size_t count, void *store, uint64_t offset,
+     unsigned int size, uint64_t value)
+{
+	bool disables = is_disable(store, offset, value);
+
+	if (offset == NVME_REG_CAP && makes(M_cap_writable))
+		le_store(store, size, value);
+	if (offset == NVME_REG_AQA && value == 0 && makes(M_one_entry_taken))
+		value = 0x00010001;
+	__real_pcie_regs_write(fn, regs, count, store, offset, size, value);
+	if (disables && makes(M_reset_clears_queues))
+		le_store((uint8_t *)store + NVME_REG_AQA, 4, 0);
+	if (disables && makes(M_late_write))
+		start_late(fn);
+}
+
+/* --- Events --------------------------------------------------------------- */
+
+WRAP(void, ebs_event_raise, struct ebs_controller *c, uint8_t type,
+     uint8_t info, uint8_t log)
+{
+	if (makes(M_doorbell_unreported))
+		return;
+	if (makes(M_doorbell_misreported))
+		info = NVME_EVENT_INVALID_DOORBELL;
+	if (makes(M_event_unmasked))
+		c->state->masked_events = 0;
+	__real_ebs_event_raise(c, type, info, log);
+}
+
+WRAP(nvme_status, ebs_admin_async_event, struct ebs_request *r)
+{
+	nvme_status status = __real_ebs_admin_async_event(r);
+
+	return NVME_SAME_STATUS(status, NVME_AER_LIMIT_EXCEEDED) &&
+			       makes(M_event_limit_status)
+		       ? NVME_INVALID_FIELD
+		       : status;
+}
+
+/* --- Queues --------------------------------------------------------------- */
+
+/* Say that it was done instead of why it was not. */
+static nvme_status pretend(nvme_status status, nvme_status refusal,
+			   enum mistake mistake)
+{
+	return NVME_SAME_STATUS(status, refusal) && makes(mistake)
+		       ? NVME_SUCCESS
+		       : status;
+}
+
+WRAP(nvme_status, ebs_admin_create_cq, struct ebs_request *r)
+{
+	return pretend(__real_ebs_admin_create_cq(r), NVME_INVALID_QUEUE_SIZE,
+		       M_cq_size_unchecked);
+}
+
+WRAP(nvme_status, ebs_admin_create_sq, struct ebs_request *r)
+{
+	return pretend(__real_ebs_admin_create_sq(r), NVME_INVALID_CQ,
+		       M_sq_without_cq);
+}
+
+WRAP(nvme_status, ebs_admin_delete_cq, struct ebs_request *r)
+{
+	return pretend(__real_ebs_admin_delete_cq(r),
+		       NVME_INVALID_QUEUE_DELETION, M_cq_deleted_in_use);
+}
+
+WRAP(nvme_status, ebs_admin_delete_sq, struct ebs_request *r)
+{
+	return pretend(__real_ebs_admin_delete_sq(r), NVME_INVALID_QID,
+		       M_sq_deleted_twice);
+}
+
+WRAP(void, ebs_cq_open, struct ebs_controller *c, uint16_t cqid, uint64_t base,
+     uint32_t size, uint16_t vector, bool has_interrupt)
+{
+	__real_ebs_cq_open(c, cqid, base, size, vector,
+			   has_interrupt || makes(M_interrupt_always));
+}
+
+/* --- Completion ----------------------------------------------------------- */
+
+/* Status of whoever refuses: a field, whatever it was. */
+static bool is_misjudged(nvme_status status)
+{
+	return (NVME_SAME_STATUS(status, NVME_LBA_OUT_OF_RANGE) &&
+		makes(M_lba_status)) ||
+	       (NVME_SAME_STATUS(status, NVME_INVALID_OPCODE) &&
+		makes(M_opcode_status));
+}
+
+static void spoil_entry(struct nvme_cqe *cqe)
+{
+	uint16_t status = le16_get(cqe->status);
+	nvme_status said = { (uint16_t)(status >> 1 & 0x7ff) };
+
+	if (is_misjudged(said))
+		status = (uint16_t)(NVME_INVALID_FIELD.raw << 1 | (status & 1));
+	if (makes(M_phase_stuck))
+		status |= 1;
+	cqe->status = le16_put(status);
+	if (makes(M_wrong_sqid) && le16_get(cqe->sqid))
+		cqe->sqid = le16_put(7);
+	if (makes(M_sq_head_stuck))
+		cqe->sq_head = le16_put(0);
+}
+
+WRAP(int, pcie_dma_publish, struct pcie_function *fn, struct pcie_dma_op *op,
+     uint64_t iova, const void *entry16)
+{
+	struct nvme_cqe cqe;
+	int status;
+
+	memcpy(&cqe, entry16, sizeof cqe);
+	spoil_entry(&cqe);
+	status = __real_pcie_dma_publish(fn, op, iova, &cqe);
+	/* The next one, which is not its own. */
+	if (makes(M_completed_twice) && le16_get(cqe.sqid))
+		(void)__real_pcie_dma_publish(fn, op, iova + sizeof cqe, &cqe);
+	return status;
+}
+
+/* --- Identify and log pages ----------------------------------------------- */
+
+static void spoil_controller(struct nvme_id_ctrl *id)
+{
+	if (makes(M_version_differs))
+		id->ver = le32_put(NVME_VERSION(1, 2));
+	if (makes(M_serial_not_text))
+		id->sn[19] = '\0';
+}
+
+static uint64_t spoil_identify(struct ebs_request *r, uint64_t bytes)
+{
+	uint32_t cns = le32_get(r->cmd.cdw10) & 0xff;
+
+	if (cns == NVME_CNS_CONTROLLER)
+		spoil_controller((struct nvme_id_ctrl *)r->data);
+	if (cns == NVME_CNS_ACTIVE_LIST && makes(M_list_unordered))
+		le_store(r->data + 8, 4, 1);
+	return makes(M_identify_short) ? 1024 : bytes;
+}
+
+WRAP(nvme_status, ebs_admin_reply, struct ebs_request *r, uint64_t bytes)
+{
+	if (r->cmd.opcode == NVME_ADMIN_IDENTIFY)
+		bytes = spoil_identify(r, bytes);
+	else if (makes(M_log_unlimited))
+		bytes = 512;
+	return __real_ebs_admin_reply(r, bytes);
+}
+
+WRAP(nvme_status, ebs_admin_identify, struct ebs_request *r)
+{
+	nvme_status status = __real_ebs_admin_identify(r);
+
+	return pretend(status, NVME_INVALID_NAMESPACE, M_nobody_is_there);
+}
+
+WRAP(nvme_status, ebs_admin_get_log_page, struct ebs_request *r)
+{
+	if (makes(M_log_offset_ignored))
+		r->cmd.cdw12 = le32_put(0);
+	return pretend(__real_ebs_admin_get_log_page(r), NVME_INVALID_LOG_PAGE,
+		       M_log_unknown_empty);
+}
+
+/* --- Features ------------------------------------------------------------- */
+
+/* Queues are asked for as they are; what grants them says one more. */
+static void promise(struct ebs_request *r)
+{
+	uint64_t fid = bits_get(NVME_FEATURE_FID, le32_get(r->cmd.cdw10));
+
+	if (fid == NVME_FID_QUEUES && makes(M_queues_promised))
+		r->dw0 += 0x00010001;
+}
+
+WRAP(nvme_status, ebs_admin_set_features, struct ebs_request *r)
+{
+	nvme_status status;
+
+	if (makes(M_feature_forgotten) &&
+	    (le32_get(r->cmd.cdw10) & 0xff) == NVME_FID_COALESCING)
+		return NVME_SUCCESS;
+	if (makes(M_save_ignored))
+		r->cmd.cdw10 = le32_put(le32_get(r->cmd.cdw10) & 0x7fffffff);
+	status = __real_ebs_admin_set_features(r);
+	promise(r);
+	return status;
+}
+
+WRAP(nvme_status, ebs_admin_get_features, struct ebs_request *r)
+{
+	nvme_status status = __real_ebs_admin_get_features(r);
+
+	promise(r);
+	return status;
+}
+
+WRAP(void, ebs_features_reset, struct ebs_controller *c)
+{
+	struct ebs_feature_values before = c->state->features;
+
+	__real_ebs_features_reset(c);
+	if (makes(M_feature_survives))
+		c->state->features.coalescing = before.coalescing;
+}
+
+/* --- Abort ---------------------------------------------------------------- */
+
+WRAP(void, ebs_cq_post, struct ebs_request *r)
+{
+	if (!r->sqid && r->cmd.opcode == NVME_ADMIN_ABORT &&
+	    makes(M_abort_boasts))
+		r->dw0 = 0;
+	__real_ebs_cq_post(r);
+}
+
+/* --- Data ----------------------------------------------------------------- */
+
+WRAP(void, ebs_prp_walk, struct ebs_prp *prp, struct pcie_function *fn,
+     uint64_t prp1, uint64_t prp2, uint64_t bytes,
+     void (*done)(struct ebs_prp *prp, enum ebs_prp_error error))
+{
+	const uint64_t page = ~(NVME_PAGE_BYTES - 1);
+
+	late.iova = prp1;
+	if (makes(M_offset_dropped))
+		prp1 &= page;
+	if (makes(M_prp2_rounded) && bytes <= 2 * NVME_PAGE_BYTES)
+		prp2 &= page;
+	if (makes(M_list_rounded) && bytes > 2 * NVME_PAGE_BYTES)
+		prp2 &= page;
+	__real_ebs_prp_walk(prp, fn, prp1, prp2, bytes, done);
+}
+
+WRAP(int, ebs_volume_submit, struct ebs_volume *volume,
+     struct ebs_volume_io *io)
+{
+	if (io->op == EBS_VOLUME_WRITE && makes(M_write_lost))
+		io->op = EBS_VOLUME_READ;
+	return __real_ebs_volume_submit(volume, io);
+}
+
+/* --- Interrupts ----------------------------------------------------------- */
+
+WRAP(void, pcie_interrupt_raise, struct pcie_function *fn, unsigned int vector)
+{
+	__real_pcie_interrupt_raise(fn, makes(M_vector_swapped) ? 0 : vector);
+}
+
+WRAP(void, pcie_intx_set, struct pcie_function *fn, bool level)
+{
+	static bool has_been_up;
+
+	has_been_up |= level;
+	__real_pcie_intx_set(fn, level || (has_been_up && makes(M_pin_stuck)));
+}
