@@ -281,7 +281,7 @@ static void drop_memory(const struct pcie_bar *bar, struct pcie_bar_memory *m)
 		munmap(m->bytes, bar->mapped_size);
 	if (m->fd >= 0)
 		close(m->fd);
-	*m = (struct pcie_bar_memory){ -1, NULL };
+	*m = (struct pcie_bar_memory){ -1, NULL, false };
 }
 
 int pcie_bars_create(struct pcie_function *fn)
@@ -320,7 +320,7 @@ static bool is_bar_memory(const struct pcie_bar *bar, int fd)
 
 int pcie_bar_adopt(struct pcie_function *fn, unsigned int bar, int fd)
 {
-	struct pcie_bar_memory adopted = { -1, NULL };
+	struct pcie_bar_memory adopted = { -1, NULL, true };
 	const struct pcie_bar *b;
 	int error;
 
@@ -338,6 +338,11 @@ int pcie_bar_adopt(struct pcie_function *fn, unsigned int bar, int fd)
 	drop_memory(b, &fn->bar_memory[bar]);
 	fn->bar_memory[bar] = adopted;
 	return 0;
+}
+
+bool pcie_bar_is_adopted(const struct pcie_function *fn, unsigned int bar)
+{
+	return bar < PCIE_BARS && fn->bar_memory[bar].is_adopted;
 }
 
 int pcie_bar_fd(const struct pcie_function *fn, unsigned int bar)

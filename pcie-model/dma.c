@@ -256,13 +256,15 @@ int pcie_dma_write(struct pcie_function *fn, struct pcie_dma_op *op,
 	return pcie_dma_writev(fn, op, &op->single, 1, buffer);
 }
 
-static void store_entry(uint8_t *to, const uint8_t *entry)
+void pcie_dma_store_entry(void *to, const void *entry16)
 {
+	const uint8_t *entry = entry16;
+	uint8_t *at = to;
 	uint32_t last;
 
-	memcpy(to, entry, ENTRY_HEAD);
+	memcpy(at, entry, ENTRY_HEAD);
 	memcpy(&last, entry + ENTRY_HEAD, sizeof last);
-	atomic_store_explicit((_Atomic uint32_t *)(void *)(to + ENTRY_HEAD),
+	atomic_store_explicit((_Atomic uint32_t *)(void *)(at + ENTRY_HEAD),
 			      last, memory_order_release);
 }
 
@@ -280,7 +282,7 @@ int pcie_dma_publish(struct pcie_function *fn, struct pcie_dma_op *op,
 	/* The rest is written in order, which is as good as it gets. */
 	if (!piece.bytes || piece.size < ENTRY_BYTES || iova % sizeof(uint32_t))
 		return pcie_dma_write(fn, op, iova, entry16, ENTRY_BYTES);
-	store_entry(piece.bytes, entry16);
+	pcie_dma_store_entry(piece.bytes, entry16);
 	return pcie_dma_file_intact(fn, piece.file);
 }
 

@@ -98,6 +98,17 @@ int pcie_dma_write(struct pcie_function *fn, struct pcie_dma_op *op,
 		   uint64_t iova, const void *buffer, size_t size);
 
 /*
+ * The host's pointer to size bytes at iova; NULL if not all of them are in one
+ * window of memory that is shared with us and allows the access.  It may be
+ * kept and used as long as pcie_dma_generation() gives the same number, which
+ * is to be asked after each return to the loop; what was copied is good if it
+ * is still the same afterwards.
+ */
+void *pcie_dma_direct(struct pcie_function *fn, uint64_t iova, uint64_t size,
+		      bool is_write);
+uint64_t pcie_dma_generation(const struct pcie_function *fn);
+
+/*
  * Direct pointers for a storage engine, while the span is held.  A DMA_UNMAP
  * that overlaps a held span is answered only after its release.
  */
@@ -106,6 +117,7 @@ struct pcie_dma_span {
 	unsigned int range_count;
 	bool is_held;
 	uint64_t epoch; /* when it was held; see dma_private.h */
+	uint64_t generation;
 	TAILQ_ENTRY(pcie_dma_span) entry;
 };
 
@@ -129,6 +141,9 @@ int pcie_dma_release(struct pcie_function *fn, struct pcie_dma_span *span);
 int pcie_dma_publish(struct pcie_function *fn, struct pcie_dma_op *op,
 		     uint64_t iova, const void *entry16);
 
+/* The same to memory of pcie_dma_direct(), which is aligned to 4 bytes. */
+void pcie_dma_store_entry(void *to, const void *entry16);
+
 /*
  * Is the memory we reach directly the memory the guest sees?  (QEMU hands over
  * the descriptor even when its own mapping is private.)  Compares size bytes
@@ -148,6 +163,7 @@ struct pcie_dma {
 	unsigned int file_count;
 	TAILQ_HEAD(, pcie_dma_span) spans; /* the oldest first */
 	uint64_t epoch;
+	uint64_t generation; /* of windows and what is behind them */
 	struct pcie_dma_op_list waiting, flying;
 	/* A DMA_UNMAP that waits for spans. */
 	bool is_unmapping;

@@ -217,6 +217,7 @@ void pcie_dma_file_make_private(struct pcie_function *fn,
 {
 	struct pcie_dma_file *other;
 
+	fn->dma.generation++;
 	LIST_FOREACH (other, &fn->dma.files, entry)
 		if (other->device == file->device &&
 		    other->inode == file->inode)

@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "firmware/rt/guard.h"
 #include "firmware/rt/log.h"
 #include "firmware/rt/scope.h"
 #include "pcie-model/dma_private.h"
@@ -86,6 +87,23 @@ int pcie_dma_locate(struct pcie_function *fn, uint64_t iova, uint64_t size,
 	return pcie_dma_file_intact(fn, window->file);
 }
 
+uint64_t pcie_dma_generation(const struct pcie_function *fn)
+{
+	return fn->dma.generation + rt_guard_damages();
+}
+
+void *pcie_dma_direct(struct pcie_function *fn, uint64_t iova, uint64_t size,
+		      bool is_write)
+{
+	struct pcie_dma_piece piece;
+
+	if (!size || iova + (size - 1) < iova ||
+	    pcie_dma_locate(fn, iova, size, is_write, &piece) ||
+	    piece.size < size)
+		return NULL;
+	return piece.bytes;
+}
+
 static int make_room(struct pcie_dma *dma)
 {
 	size_t room = dma->window_room ? 2 * dma->window_room : 16;
@@ -111,6 +129,7 @@ static void insert_window(struct pcie_dma *dma, size_t slot,
 	memmove(at + 1, at, (dma->window_count - slot) * sizeof *at);
 	*at = *window;
 	dma->window_count++;
+	dma->generation++;
 }
 
 static void remove_window(struct pcie_function *fn, size_t slot)
@@ -119,6 +138,7 @@ static void remove_window(struct pcie_function *fn, size_t slot)
 	struct pcie_dma_window *at = &dma->windows[slot];
 	struct pcie_dma_file *file = at->file;
 
+	dma->generation++;
 	dma->window_count--;
 	memmove(at, at + 1, (dma->window_count - slot) * sizeof *at);
 	if (file)
@@ -303,6 +323,7 @@ int pcie_dma_hold(struct pcie_function *fn, struct pcie_dma_span *span,
 	span->range_count = count;
 	span->is_held = true;
 	span->epoch = fn->dma.epoch;
+	span->generation = pcie_dma_generation(fn);
 	TAILQ_INSERT_TAIL(&fn->dma.spans, span, entry);
 	return 0;
 }
@@ -321,12 +342,15 @@ static int check_files(struct pcie_function *fn)
 int pcie_dma_release(struct pcie_function *fn, struct pcie_dma_span *span)
 {
 	struct pcie_dma *dma = &fn->dma;
-	/* Its windows may have gone: whichever file is damaged, distrust it. */
-	int error = check_files(fn);
+	int error;
 
 	assert(span->is_held);
 	span->is_held = false;
 	TAILQ_REMOVE(&dma->spans, span, entry);
+	if (span->generation == pcie_dma_generation(fn))
+		return 0; /* so nobody waits for it either */
+	/* Its windows may have gone: whichever file is damaged, distrust it. */
+	error = check_files(fn);
 	pcie_dma_file_sweep(fn, false);
 	if (dma->is_unmapping &&
 	    !is_in_use(dma, dma->unmapping_first, dma->unmapping_last)) {

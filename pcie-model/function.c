@@ -160,6 +160,7 @@ int pcie_function_unpause(struct pcie_function *fn)
 		return -EINVAL;
 	fn->is_paused = false;
 	error = fn->type->resume(fn);
+	fn->is_restored = false;
 	if (error)
 		pcie_function_power_cycle(fn);
 	pcie_interrupt_update(fn);

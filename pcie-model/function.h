@@ -161,6 +161,7 @@ struct pcie_waiter {
 struct pcie_bar_memory {
 	int fd; /* -1: no part is mapped */
 	uint8_t *bytes;
+	bool is_adopted;
 };
 
 struct pcie_function {
@@ -186,6 +187,7 @@ struct pcie_function {
 	bool wants_reset;  /* then reset for reset_reason … */
 	bool wants_pause;  /* … and stay quiet */
 	bool is_paused;
+	bool is_restored; /* by _restore(), since it last ran */
 	enum pcie_reset_reason reset_reason;
 	struct pcie_waiter waiters[PCIE_WAITERS];
 	unsigned int waiter_count;
@@ -239,6 +241,7 @@ volatile uint8_t *pcie_bar_bytes(const struct pcie_function *fn,
  * fd is borrowed.  -EINVAL: it is not such a descriptor for this BAR.
  */
 int pcie_bar_adopt(struct pcie_function *fn, unsigned int bar, int fd);
+bool pcie_bar_is_adopted(const struct pcie_function *fn, unsigned int bar);
 
 /*
  * Quiet without a reset: done (may be NULL) is called when no request holds

@@ -90,6 +90,7 @@ int pcie_function_restore(struct pcie_function *fn, const void *bytes,
 
 	assert(fn->is_paused);
 	error = take_state(fn, bytes, size);
+	fn->is_restored = !error;
 	if (error)
 		pcie_function_power_cycle(fn);
 	return error;

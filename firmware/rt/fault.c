@@ -68,6 +68,7 @@ int rt_fault_set_rule(struct rt_fault_set *set, const char *name,
 		return -ENOENT;
 	if (rule->probability_ppm > PPM)
 		return -EINVAL;
+	set->rule_count += !slot->rule.is_set;
 	*slot = (struct rt_fault_slot){ .rule = *rule };
 	slot->rule.is_set = true;
 	return 0;
@@ -79,6 +80,7 @@ int rt_fault_clear(struct rt_fault_set *set, const char *name)
 
 	if (!slot)
 		return -ENOENT;
+	set->rule_count -= slot->rule.is_set;
 	*slot = (struct rt_fault_slot){ 0 };
 	return 0;
 }

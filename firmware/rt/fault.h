@@ -36,6 +36,7 @@ struct rt_fault_set {
 	const struct rt_fault_point *points;
 	struct rt_fault_slot *slots; /* one for each point, the set's owner's */
 	size_t count;
+	size_t rule_count; /* points that have a rule: 0 asks for no look */
 };
 
 /* Asks point number `point`.  True: it shall go wrong; *value is the rule's. */

@@ -28,6 +28,8 @@ struct rt_guard {
 	_Atomic bool is_taken, is_damaged;
 };
 
+_Atomic uint64_t rt_guard_damage_count;
+
 static struct rt_guard guards[RT_GUARDS];
 /* Guards that were ever in use: what the handler has to look through. */
 static _Atomic size_t used_count;
@@ -70,6 +72,7 @@ static bool replace(uintptr_t start, size_t size)
 static bool mend(struct rt_guard *guard, uintptr_t address)
 {
 	atomic_store(&guard->is_damaged, true);
+	atomic_fetch_add(&rt_guard_damage_count, 1);
 	return replace(atomic_load(&guard->start), atomic_load(&guard->size)) ||
 	       replace(address & ~(page_size - 1), page_size);
 }

@@ -9,12 +9,16 @@
 #ifndef FIRMWARE_RT_GUARD_H
 #define FIRMWARE_RT_GUARD_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define RT_GUARDS 4096 /* ranges at a time, of the whole process */
 
 struct rt_guard;
+
+extern _Atomic uint64_t rt_guard_damage_count; /* of rt_guard_damages() */
 
 /* Take over SIGBUS, once, before the first thread.  A negative errno or 0. */
 int rt_guard_install(void);
@@ -27,6 +31,13 @@ struct rt_guard *rt_guard_add(void *start, size_t size);
 
 /* A page of the range was lost since it was added.  Any thread. */
 bool rt_guard_is_damaged(const struct rt_guard *guard);
+
+/* How many guards were damaged so far, of the whole process.  Any thread. */
+static inline uint64_t rt_guard_damages(void)
+{
+	return atomic_load_explicit(&rt_guard_damage_count,
+				    memory_order_acquire);
+}
 
 /* Before the range is unmapped; sets *guard to NULL.  NULL: nothing to do. */
 void rt_guard_remove(struct rt_guard **guard);
