@@ -103,6 +103,7 @@ static void enable(struct ebs_controller *c)
 	uint32_t aqa = ebs_register_get(c, NVME_REG_AQA);
 
 	trace_ebs_enabled(ebs_register_get(c, NVME_REG_CC), aqa);
+	ebs_doors_find_strays(c); /* of those that could not wait */
 	if (!may_enable(c)) {
 		rt_log_notice(c->fn->name, "the guest enabled the controller "
 					   "with registers that do not fit");
@@ -115,6 +116,7 @@ static void enable(struct ebs_controller *c)
 		    (uint32_t)bits_get(NVME_AQA_ASQS, aqa) + 1, 0);
 	register_set(c, NVME_REG_CSTS, NVME_CSTS_RDY, 1);
 	rt_log_debug(c->fn->name, "enabled");
+	ebs_kick(c);
 }
 
 /* The reset that clearing EN asks for, 7.3.2: AQA, ASQ and ACQ stay. */
@@ -342,6 +344,7 @@ void ebs_controller_clear(struct ebs_controller *c)
 	c->aborts = 0;
 	c->turn_queue = 0;
 	ebs_features_reset(c);
+	ebs_doors_reset(c);
 	ebs_interrupt_clear(c);
 	ebs_interrupt_update_pin(c);
 }

@@ -4,7 +4,7 @@
  * the files of this room offer each other.  Everything here runs on the
  * function's loop thread.
  *
- *   doorbell → take_turn → fetch → admin or io → … → complete → post → free
+ *   doorbell → turn → fetch → admin or io → … → complete → post → free
  *
  * A command that has to wait goes on in a callback.  Before each further step
  * it asks ebs_request_goes_on(): by then it may have been aborted, its queue
@@ -35,8 +35,9 @@
 #define EBS_ADMIN_RESERVE  16u /* requests that I/O queues leave over */
 #define EBS_ADMIN_BUFFERS  4u
 #define EBS_BOUNCE_BUFFERS 16u
-#define EBS_TURN_COMMANDS  64u /* fetched before others get the thread */
-#define EBS_BURST_COMMANDS 8u  /* fetched before the next queue's turn */
+#define EBS_TURN_COMMANDS  64u /* fetched before others get the thread … */
+#define EBS_TURN_BYTES     (UINT64_C(1) << 20) /* … or asked for */
+#define EBS_BURST_COMMANDS 8u /* fetched before the next queue's turn */
 #define EBS_TEMPERATURE_K  303u
 
 struct ebs_controller;
@@ -67,15 +68,17 @@ enum ebs_stage {
 	EBS_STAGE_PARKED,  /* for another command to end */
 };
 
-/* A command in flight. */
+/* A command in flight; what every command needs stands first. */
 struct ebs_request {
 	struct ebs_controller *c;
+	SLIST_ENTRY(ebs_request) entry; /* while it is free */
 	enum ebs_stage stage;
 	uint16_t sqid, cqid;
-	struct nvme_cmd cmd; /* our copy: what is checked is what is used */
-	bool has_credit;     /* an entry of its CQ is kept free for it */
+	bool has_credit; /* an entry of its CQ is kept free for it */
 	bool is_aborted;
+	bool is_inline; /* its data moves while it is begun */
 	nvme_status status;
+	struct nvme_cmd cmd; /* our copy: what is checked is what is used */
 	uint32_t dw0;
 	uint16_t error_location; /* of the field at fault, 5.14.1.1 */
 	uint64_t lba;            /* for the error log */
@@ -103,10 +106,10 @@ struct ebs_request {
 
 	struct nvme_cqe cqe;
 	uint32_t cqe_slot;
-	TAILQ_ENTRY(ebs_request) entry;  /* free or active */
 	TAILQ_ENTRY(ebs_request) waiter; /* for a buffer */
 };
 TAILQ_HEAD(ebs_request_list, ebs_request);
+SLIST_HEAD(ebs_request_pool, ebs_request);
 
 /* Buffers of one size, all taken from the system at the first need. */
 struct ebs_buffer_pool {
@@ -121,23 +124,47 @@ struct ebs_sq {
 	uint32_t fetch; /* next slot to fetch; state's head follows it */
 	unsigned int in_flight;
 	struct ebs_request *deleter; /* waits for in_flight to be 0 */
+	/* The guest's memory of it, where that can be reached directly; good
+	 * for the controller's dma_generation. */
+	const struct nvme_cmd *direct;
 };
 
 struct ebs_cq {
 	unsigned int reserved; /* entries promised to commands in flight */
+	unsigned int news;     /* entries posted in this turn */
+	struct nvme_cqe *direct;
 };
 
-/* Interrupt coalescing of one vector. */
+/* A doorbell in memory; see doorbell.c. */
+struct ebs_door {
+	uint16_t qid;
+	bool is_cq;
+	volatile uint32_t *at;
+	volatile uint32_t *event; /* its EventIdx; NULL: none */
+	uint32_t *seen;           /* the value acted on last */
+};
+
+enum ebs_polling {
+	EBS_POLLING_AUTO,
+	EBS_POLLING_ALWAYS,
+	EBS_POLLING_NEVER,
+};
+
+/* Messages of one vector. */
 struct ebs_vector {
 	struct ebs_controller *c;
 	unsigned int held; /* entries posted without a message */
+	bool is_urgent;    /* some of the admin queue */
 	struct rt_timer timer;
+	/* The driver has not taken anything since the last message, … */
+	bool is_unanswered;
+	uint64_t sent_ns; /* … which was sent then */
 };
 
-/* On its own, because a loop may still have it when the controller goes. */
-struct ebs_turn {
-	struct rt_task task;
-	struct ebs_controller *c; /* NULL: it has gone */
+/* A command of this burst that moved its data while it was begun. */
+struct ebs_moved {
+	uint64_t bytes;
+	bool is_write;
 };
 
 struct ebs_controller {
@@ -154,14 +181,32 @@ struct ebs_controller {
 
 	struct ebs_request *requests;
 	unsigned int request_count, free_count, active_count, io_count;
-	struct ebs_request_list free, active;
+	struct ebs_request_pool free;
 	struct ebs_buffer_pool admin_buffers, bounce_buffers;
 
 	struct ebs_sq sq[EBS_QUEUES];
 	struct ebs_cq cq[EBS_QUEUES];
 	unsigned int aborts; /* Abort commands that wait */
-	struct ebs_turn *turn;
+
+	/* The turn: see queue.c and doorbell.c. */
+	struct rt_poller poller;
+	bool is_kicked;
+	bool are_doors_armed;
+	unsigned int polling; /* enum ebs_polling */
+	uint64_t turn_ns;     /* when it or its present burst began */
+	uint64_t worked_ns;   /* when there was something to do last */
+	uint64_t rest_until_ns;
+	uint64_t dma_generation; /* of the queues' and doors' pointers */
+	uint64_t turn_bytes;
 	unsigned int turn_queue; /* whose turn is next */
+	struct ebs_moved moved[EBS_BURST_COMMANDS];
+	unsigned int moved_count;
+	struct ebs_door doors[2 * EBS_QUEUES];
+	unsigned int door_count;
+	volatile uint32_t *shadow, *events; /* pages of 5.7, if reachable */
+
+	uint64_t news[2]; /* bit n: completion queue n has posted entries */
+	uint64_t held[2]; /* bit n: vector n holds a message back */
 	struct ebs_vector vectors[EBS_MAX_VECTORS];
 
 	bool is_quiescing;          /* the model waits for us to be quiet */
@@ -186,7 +231,7 @@ static inline bool ebs_is_quiescing(const struct ebs_controller *c)
 }
 
 /* tables.c */
-#define EBS_COUNTERS 18u
+#define EBS_COUNTERS 19u
 extern const struct rt_option ebs_options[];
 extern const struct rt_fault_point ebs_fault_points[EBS_FAULTS];
 extern const struct rt_rule ebs_rules[EBS_RULES];
@@ -259,13 +304,32 @@ nvme_status ebs_not_offered(struct ebs_request *r, nvme_status status,
 #define EBS_BYTE_CDW11 44u
 #define EBS_BYTE_CDW12 48u
 
+/* doorbell.c: where doorbells are found, and when to sleep. */
+bool ebs_shadow_is_on(const struct ebs_controller *c);
+/* A queue was made; its doorbell is 0. */
+void ebs_door_open(struct ebs_controller *c, uint16_t qid, bool is_cq);
+/* Queues have gone, or the guest's memory is elsewhere. */
+void ebs_doors_rebuild(struct ebs_controller *c);
+/* All doorbells are 0, and there is no doorbell buffer. */
+void ebs_doors_reset(struct ebs_controller *c);
+void ebs_doors_restore(struct ebs_controller *c); /* from the state */
+/* Report doorbells of queues that are not there. */
+void ebs_doors_find_strays(struct ebs_controller *c);
+unsigned int ebs_doors_look(struct ebs_controller *c); /* how many rang */
+/* There was nothing to do: for how long there need not be a turn. */
+uint64_t ebs_doors_rest(struct ebs_controller *c, uint64_t now_ns);
+nvme_status ebs_admin_doorbell_buffer(struct ebs_request *r);
+
 /* queue.c: doorbells, fetching, posting. */
 void ebs_doorbell_write(struct ebs_controller *c, uint64_t offset,
 			uint32_t value);
-/* There may be work: look soon. */
+/* False: no such value; it was reported. */
+bool ebs_doorbell_rang(struct ebs_controller *c, uint16_t qid, bool is_cq,
+		       uint32_t value);
+/* There may be work: take a turn before the loop sleeps. */
 void ebs_kick(struct ebs_controller *c);
-int ebs_turn_create(struct ebs_controller *c);
-void ebs_turn_destroy(struct ebs_controller *c);
+void ebs_turns_start(struct ebs_controller *c);
+void ebs_turns_stop(struct ebs_controller *c);
 bool ebs_cq_has_room(const struct ebs_controller *c, uint16_t cqid);
 void ebs_cq_post(struct ebs_request *r);
 /* As it stands in a completion entry, 4.6.1. */
@@ -288,6 +352,12 @@ void ebs_sq_delete_now(struct ebs_controller *c, uint16_t sqid);
 /* interrupt.c */
 void ebs_interrupt_init(struct ebs_controller *c);
 void ebs_interrupt_posted(struct ebs_controller *c, uint16_t cqid);
+/* The end of a turn: messages for what was posted in it. */
+void ebs_interrupt_deliver(struct ebs_controller *c);
+/* The driver has taken entries. */
+void ebs_interrupt_answered(struct ebs_controller *c, uint16_t cqid);
+/* How long messages may be held back still; UINT64_MAX: none is. */
+uint64_t ebs_interrupt_rest(const struct ebs_controller *c);
 void ebs_interrupt_update_pin(struct ebs_controller *c);
 /* Send what coalescing holds back. */
 void ebs_interrupt_flush(struct ebs_controller *c);
@@ -350,5 +420,7 @@ unsigned int ebs_stats_size_class(uint64_t bytes);
 
 /* io.c */
 void ebs_io_begin(struct ebs_request *r);
+/* Count the commands of this burst that ended where they began. */
+void ebs_io_count_moved(struct ebs_controller *c);
 
 #endif

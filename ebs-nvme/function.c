@@ -20,12 +20,22 @@
 
 /* ---- create and destroy ---- */
 
+/* Shadow doorbells need no mapping, and can sleep without a look. */
+static bool wants_mapped_doorbells(const struct ebs_profile *p,
+				   unsigned int choice)
+{
+	return choice == EBS_DOORBELLS_MAPPED ||
+	       (choice == EBS_DOORBELLS_AUTO && !p->has_shadow_doorbells);
+}
+
 static void fill_bars(struct pcie_identity *id, const struct ebs_profile *p,
-		      bool is_metal)
+		      bool is_metal, bool has_mapped_doorbells)
 {
 	id->bars[0] = (struct pcie_bar){
 		.size = 16384,
 		.is_64bit = is_metal || p->has_wide_bar,
+		.mapped_offset = has_mapped_doorbells ? NVME_REG_DOORBELLS : 0,
+		.mapped_size = has_mapped_doorbells ? NVME_PAGE_BYTES : 0,
 	};
 	if (p->msix_bar)
 		id->bars[p->msix_bar] = (struct pcie_bar){
@@ -60,7 +70,8 @@ static void fill_pci_identity(struct pcie_identity *id,
 	};
 	if (config->has_serial)
 		id->serial = strtoull(c->identity.serial + 4, NULL, 16);
-	fill_bars(id, p, is_metal);
+	fill_bars(id, p, is_metal,
+		  wants_mapped_doorbells(p, config->doorbells));
 }
 
 /* UEFI's driver makes two pairs without asking how many it may. */
@@ -80,10 +91,12 @@ static void set_up(struct ebs_controller *c, const struct ebs_config *config)
 	c->granted = granted_pairs(c->profile, config->vcpus);
 	c->pairs = c->granted < UEFI_PAIRS ? UEFI_PAIRS : c->granted;
 	c->entries = entries ? entries : c->profile->queue_entries;
+	c->polling = config->polling;
 	c->state = c->fn->device_state;
 	c->created_ns = rt_loop_now_ns(c->fn->loop);
-	c->fn->faults = (struct rt_fault_set){ ebs_fault_points, c->fault_slots,
-					       EBS_FAULTS };
+	c->fn->faults = (struct rt_fault_set){ .points = ebs_fault_points,
+					       .slots = c->fault_slots,
+					       .count = EBS_FAULTS };
 	c->fn->rules = (struct rt_rule_book){ c->fn->name, ebs_rules,
 					      c->rule_records, EBS_RULES };
 	ebs_controller_init(c);
@@ -93,7 +106,6 @@ static void set_up(struct ebs_controller *c, const struct ebs_config *config)
 
 static void release(struct ebs_controller *c)
 {
-	ebs_turn_destroy(c);
 	ebs_requests_destroy(c);
 	ebs_buffers_destroy(c);
 	if (c->volume)
@@ -110,7 +122,7 @@ static int open_parts(struct ebs_controller *c, const struct ebs_config *config,
 
 	if (status)
 		return status;
-	if (ebs_turn_create(c) || ebs_requests_create(c))
+	if (ebs_requests_create(c))
 		return rt_error_set(error, -ENOMEM, "no memory for commands");
 	return ebs_volume_open(c->fn->loop, &config->volume, &c->volume, error);
 }
@@ -135,6 +147,7 @@ static int ebs_create(struct pcie_function *fn, const void *config_bytes,
 	}
 	fill_pci_identity(&fn->identity, c, config);
 	fn->device = c;
+	ebs_turns_start(c);
 	rt_log_info(fn->name, "%s, %s, %llu MiB%s", c->identity.serial,
 		    c->profile->name,
 		    (unsigned long long)(c->volume->size >> 20),
@@ -147,6 +160,7 @@ static void ebs_destroy(struct pcie_function *fn)
 	struct ebs_controller *c = ebs_controller_of(fn);
 
 	rt_timer_stop(fn->loop, &c->mute_timer);
+	ebs_turns_stop(c);
 	ebs_interrupt_clear(c);
 	release(c);
 	fn->device = NULL;
@@ -277,8 +291,11 @@ static int ebs_resume(struct pcie_function *fn)
 		return -EINVAL;
 	c->is_quiescing = false;
 	c->counters = state->counters;
+	c->turn_ns = rt_loop_now_ns(fn->loop);
+	c->dma_generation = UINT64_MAX;
 	for (unsigned int i = 0; i < EBS_QUEUES; i++)
 		c->sq[i].fetch = state->sq[i].head;
+	ebs_doors_restore(c);
 	if (state->shutdown == EBS_SHUTDOWN_FLUSHING)
 		state->shutdown = EBS_SHUTDOWN_DRAINING;
 	ebs_requests_resume(c);

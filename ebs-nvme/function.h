@@ -11,13 +11,21 @@
 struct pcie_function;
 struct pcie_function_type;
 
-/* What the options in function.c fill. */
+enum ebs_doorbells {
+	EBS_DOORBELLS_AUTO,
+	EBS_DOORBELLS_MAPPED,
+	EBS_DOORBELLS_TRAPPED,
+};
+
+/* What the options in tables.c fill. */
 struct ebs_config {
 	char *name;
 	unsigned int profile; /* enum ebs_profile_number */
 	char *volume_id, *device_name;
 	uint64_t vcpus;
 	unsigned int queue_entries; /* index of the choices; 0: the profile's */
+	unsigned int doorbells;     /* enum ebs_doorbells */
+	unsigned int polling;       /* enum ebs_polling, of controller.h */
 	struct ebs_volume_config volume;
 	bool is_metal; /* identity and capabilities as on bare metal */
 	bool has_pm, has_aer, has_serial;

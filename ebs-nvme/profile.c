@@ -3,6 +3,8 @@
  * The table of controller generations.  EBS firmware "1.0" and "2.0", and the
  * three generations of instance-store disks, as dumps of EC2 instances show
  * them; where no dump is public, what fits the rest was chosen (marked: ours).
+ * nvme-1 is no copy of anything: what Amazon's firmware does not offer, for
+ * guests that need not believe they are on EC2.
  */
 #include "ebs-nvme/profile.h"
 
@@ -23,13 +25,17 @@
 
 /* What all EBS controllers share, and what all local disks share. */
 #define EBS_COMMON                                                             \
-	.device = EBS_PCI_DEVICE, .device_metal = EBS_PCI_DEVICE_METAL,        \
 	.msix_bar = 0, .msix_table_offset = 0x2000, /* ours */                 \
 		.msix_pba_offset = 0x3000,          /* ours */                 \
 		.msix_vectors = 3, .queue_pairs = 2, .queue_entries = 64,      \
-	.ssvid = EBS_PCI_VENDOR, .serial_prefix = "vol", .model = EBS_MODEL,   \
-	.ieee = EBS_IEEE, .rab = 32, .mdts = 6, .acl = 4, .aerl = 0,           \
-	.frmw = 0x03, .elpe = 0, .npss = 1, .avscc = 1,                        \
+	.model = EBS_MODEL, EBS_VOLUME
+
+/* What nvme-1 has of them, too. */
+#define EBS_VOLUME                                                             \
+	.device = EBS_PCI_DEVICE, .device_metal = EBS_PCI_DEVICE_METAL,        \
+	.ssvid = EBS_PCI_VENDOR, .serial_prefix = "vol", .ieee = EBS_IEEE,     \
+	.rab = 32, .mdts = 6, .acl = 4, .aerl = 0, .frmw = 0x03, .elpe = 0,    \
+	.npss = 1, .avscc = 1,                                                 \
 	.oaes = NVME_OAES_NAMESPACE, /* ours: resizing is noticed */           \
 		.has_write_cache = true, .max_power_cw = 1,                    \
 	.power_latency_us = 1000000, .has_vendor_area = true, .npwg_0s = 7,    \
@@ -108,10 +114,32 @@ const struct ebs_profile ebs_profiles[EBS_PROFILES] = {
 		.torn_write_unit_0s = 31,
 		.torn_write_boundary_0s = 31,
 	},
+	[EBS_PROFILE_NVME_1] = {
+		EBS_VOLUME,
+		.name = "nvme-1",
+		.msix_bar = 4,
+		.msix_table_offset = 0,
+		.msix_pba_offset = 0x1000,
+		.msix_vectors = 65,
+		.queue_pairs = 64,
+		.queue_entries = 1024,
+		.model = "nitro-card NVMe",
+		.firmware = "1.0",
+		.version = NVME_VERSION(1, 4),
+		.ver = NVME_VERSION(1, 4),
+		.subnqn = "nqn.2026-11.card.nitro:nvme:",
+		.lpa = NVME_LPA_EXTENDED,
+		.oncs = NVME_ONCS_DSM,
+		.has_shadow_doorbells = true,
+		.can_abort = true,
+		.namespace_id = EBS_ID_UUID,
+		.nsfeat = NVME_NSFEAT_OPTPERF | NVME_NSFEAT_ATOMICS,
+		.nawupf_0s = 31,
+	},
 };
 
 const char *const ebs_profile_names[EBS_PROFILES + 1] = {
 	[EBS_PROFILE_EBS_1] = "ebs-1", [EBS_PROFILE_EBS_2] = "ebs-2",
 	[EBS_PROFILE_IS_1] = "is-1",   [EBS_PROFILE_IS_2] = "is-2",
-	[EBS_PROFILE_IS_3] = "is-3",
+	[EBS_PROFILE_IS_3] = "is-3",   [EBS_PROFILE_NVME_1] = "nvme-1",
 };

@@ -15,6 +15,7 @@ enum ebs_profile_number {
 	EBS_PROFILE_IS_1,
 	EBS_PROFILE_IS_2,
 	EBS_PROFILE_IS_3,
+	EBS_PROFILE_NVME_1,
 	EBS_PROFILES,
 };
 
@@ -47,7 +48,8 @@ struct ebs_profile {
 	uint8_t rab, mdts, acl, aerl, frmw, lpa, elpe, npss, avscc;
 	uint16_t oncs, oaes;
 	bool has_write_cache;
-	bool can_abort; /* else Abort is accepted and does nothing */
+	bool has_shadow_doorbells; /* Doorbell Buffer Config */
+	bool can_abort;            /* else Abort is accepted and does nothing */
 	/* Power state 0. */
 	uint16_t max_power_cw; /* hundredths of a watt */
 	uint32_t power_latency_us;

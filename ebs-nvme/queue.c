@@ -3,10 +3,14 @@
  * Doorbells, fetching and posting, NVMe Base 1.4, 3.1.24, 3.1.25, 4.1 and 4.13.
  * On the function's loop.
  *
- * A doorbell only notes the new index.  The turn, a task of the loop, goes
- * round the submission queues and fetches a few commands from each, and posts
- * itself again when there is more: a guest that never stops ringing does not
- * keep the thread.
+ * A doorbell only notes the new index.  A turn, which the loop's poller takes,
+ * looks for doorbells (doorbell.c), goes round the submission queues, fetches a
+ * few commands from each, and sends the messages for what was completed.  It
+ * ends after some commands or bytes even if there is more: a guest that never
+ * stops ringing does not keep the thread.
+ *
+ * Queues in memory that we reach directly are read and written through pointers
+ * that are looked up again whenever the client's memory has changed.
  *
  * A command is fetched only when an entry of its completion queue can be kept
  * free for it until it is posted.  So a completion queue never overflows,
@@ -17,14 +21,17 @@
  * asked what the guest really has there.
  */
 #include <errno.h>
-#include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "ebs-nvme/controller.h"
 #include "ebs-nvme/trace.h"
 #include "firmware/rt/scope.h"
 #include "pcie-model/function.h"
+
+static uint32_t next_slot(uint32_t slot, uint32_t size)
+{
+	return slot + 1 < size ? slot + 1 : 0;
+}
 
 static void doorbell_error(struct ebs_controller *c, enum ebs_rule rule,
 			   uint8_t info, uint64_t value)
@@ -34,7 +41,7 @@ static void doorbell_error(struct ebs_controller *c, enum ebs_rule rule,
 	ebs_event_raise(c, NVME_EVENT_ERROR, info, NVME_LID_ERROR);
 }
 
-static void sq_doorbell(struct ebs_controller *c, uint16_t sqid, uint32_t tail)
+static bool sq_doorbell(struct ebs_controller *c, uint16_t sqid, uint32_t tail)
 {
 	struct ebs_sq_state *sq = &c->state->sq[sqid];
 
@@ -42,10 +49,11 @@ static void sq_doorbell(struct ebs_controller *c, uint16_t sqid, uint32_t tail)
 	if (tail >= sq->size) {
 		doorbell_error(c, EBS_RULE_SQ_DOORBELL_RANGE,
 			       NVME_EVENT_INVALID_DOORBELL_VALUE, tail);
-		return;
+		return false;
 	}
 	sq->tail = tail;
 	ebs_kick(c);
+	return true;
 }
 
 static uint32_t used_entries(const struct ebs_cq_state *cq)
@@ -54,7 +62,7 @@ static uint32_t used_entries(const struct ebs_cq_state *cq)
 				    : cq->tail + cq->size - cq->head;
 }
 
-static void cq_doorbell(struct ebs_controller *c, uint16_t cqid, uint32_t head)
+static bool cq_doorbell(struct ebs_controller *c, uint16_t cqid, uint32_t head)
 {
 	struct ebs_cq_state *cq = &c->state->cq[cqid];
 	uint32_t taken;
@@ -63,18 +71,28 @@ static void cq_doorbell(struct ebs_controller *c, uint16_t cqid, uint32_t head)
 	if (head >= cq->size) {
 		doorbell_error(c, EBS_RULE_CQ_DOORBELL_RANGE,
 			       NVME_EVENT_INVALID_DOORBELL_VALUE, head);
-		return;
+		return false;
 	}
 	taken = head >= cq->head ? head - cq->head : head + cq->size - cq->head;
 	if (taken > used_entries(cq)) {
 		doorbell_error(c, EBS_RULE_CQ_DOORBELL_PASSED_TAIL,
 			       NVME_EVENT_INVALID_DOORBELL_VALUE, head);
-		return;
+		return false;
 	}
 	cq->head = head;
-	ebs_interrupt_update_pin(c);
-	ebs_event_pump(c);
+	ebs_interrupt_answered(c, cqid);
+	if (!cqid)
+		ebs_event_pump(c);
 	ebs_kick(c);
+	return true;
+}
+
+bool ebs_doorbell_rang(struct ebs_controller *c, uint16_t qid, bool is_cq,
+		       uint32_t value)
+{
+	/* The upper half is reserved, 3.1.24. */
+	return is_cq ? cq_doorbell(c, qid, value & 0xffff)
+		     : sq_doorbell(c, qid, value & 0xffff);
 }
 
 void ebs_doorbell_write(struct ebs_controller *c, uint64_t offset,
@@ -95,19 +113,22 @@ void ebs_doorbell_write(struct ebs_controller *c, uint64_t offset,
 			       NVME_EVENT_INVALID_DOORBELL, offset);
 		return;
 	}
-	/* The upper half is reserved, 3.1.24. */
+	/* The value of a doorbell that has a shadow stands there, 5.7: this
+	 * one may be older. */
+	if (qid && ebs_shadow_is_on(c)) {
+		ebs_kick(c);
+		return;
+	}
 	if (is_cq)
-		cq_doorbell(c, (uint16_t)qid, value & 0xffff);
+		c->state->cq[qid].doorbell = value;
 	else
-		sq_doorbell(c, (uint16_t)qid, value & 0xffff);
+		c->state->sq[qid].doorbell = value;
+	ebs_doorbell_rang(c, (uint16_t)qid, is_cq, value);
 }
 
 void ebs_kick(struct ebs_controller *c)
 {
-	bool is_stopping = ebs_is_quiescing(c) || c->state->is_disabling;
-
-	if (!is_stopping)
-		rt_loop_post(c->fn->loop, &c->turn->task);
+	c->is_kicked = true;
 }
 
 bool ebs_cq_has_room(const struct ebs_controller *c, uint16_t cqid)
@@ -136,7 +157,7 @@ static void accept_command(struct ebs_request *r)
 {
 	struct ebs_sq_state *sq = &r->c->state->sq[r->sqid];
 
-	sq->head = (r->fetch_slot + 1) % sq->size;
+	sq->head = next_slot(r->fetch_slot, sq->size);
 	trace_ebs_command_begin(r->sqid, le16_get(r->cmd.cid), r->cmd.opcode,
 				le32_get(r->cmd.nsid));
 	if (!ebs_request_goes_on(r))
@@ -211,6 +232,22 @@ static void fetch_into(struct ebs_request *r)
 		fetched(&r->op, status);
 }
 
+/* Our copy is what counts: nothing reads the guest's again. */
+static void copy_command(struct nvme_cmd *to, const struct nvme_cmd *from)
+{
+	memcpy(to, from, sizeof *to);
+	__asm__ volatile("" ::: "memory");
+}
+
+static void fetch_directly(struct ebs_request *r, const struct nvme_cmd *entry)
+{
+	copy_command(&r->cmd, entry);
+	if (!r->sqid && is_suspicious(r))
+		check_memory(r);
+	else
+		accept_command(r);
+}
+
 static bool can_fetch(const struct ebs_controller *c, unsigned int sqid)
 {
 	const struct ebs_sq_state *sq = &c->state->sq[sqid];
@@ -221,16 +258,20 @@ static bool can_fetch(const struct ebs_controller *c, unsigned int sqid)
 
 static bool fetch(struct ebs_controller *c, uint16_t sqid)
 {
+	struct ebs_sq *sq = &c->sq[sqid];
 	struct ebs_request *r;
 
-	if (!ebs_controller_is_working(c) || !can_fetch(c, sqid))
+	if (!can_fetch(c, sqid) || !ebs_controller_is_working(c))
 		return false;
 	r = ebs_request_take(c, sqid);
 	if (!r)
 		return false;
-	r->fetch_slot = c->sq[sqid].fetch;
-	c->sq[sqid].fetch = (r->fetch_slot + 1) % c->state->sq[sqid].size;
-	fetch_into(r);
+	r->fetch_slot = sq->fetch;
+	sq->fetch = next_slot(r->fetch_slot, c->state->sq[sqid].size);
+	if (sq->direct)
+		fetch_directly(r, &sq->direct[r->fetch_slot]);
+	else
+		fetch_into(r);
 	return true;
 }
 
@@ -251,55 +292,113 @@ static unsigned int fetch_burst(struct ebs_controller *c)
 
 	for (unsigned int i = 0; i <= c->pairs && !count; i++) {
 		sqid = (uint16_t)c->turn_queue;
-		c->turn_queue = (c->turn_queue + 1) % (c->pairs + 1u);
+		c->turn_queue = next_slot(sqid, c->pairs + 1u);
 		while (count < limit && fetch(c, sqid))
 			count++;
 	}
+	if (c->moved_count)
+		ebs_io_count_moved(c);
 	return count;
 }
 
-static void take_turn(struct ebs_controller *c)
+static unsigned int fetch_commands(struct ebs_controller *c)
 {
 	unsigned int done = 0, count;
 
-	ebs_buffers_serve(c);
-	ebs_event_pump(c);
+	c->turn_bytes = 0;
 	do {
 		count = fetch_burst(c);
 		done += count;
-	} while (count && done < EBS_TURN_COMMANDS);
+	} while (count && done < EBS_TURN_COMMANDS &&
+		 c->turn_bytes < EBS_TURN_BYTES);
 	if (count)
 		ebs_kick(c);
+	return done;
 }
 
-static void run_turn(struct rt_task *task)
+static void locate_queue(struct ebs_controller *c, unsigned int qid)
 {
-	struct ebs_turn *turn = rt_container_of(task, struct ebs_turn, task);
+	const struct ebs_sq_state *sq = &c->state->sq[qid];
+	const struct ebs_cq_state *cq = &c->state->cq[qid];
 
-	if (turn->c)
-		take_turn(turn->c);
-	else
-		free(turn);
+	c->sq[qid].direct = pcie_dma_direct(
+		c->fn, sq->base, (uint64_t)sq->size * sizeof(struct nvme_cmd),
+		false);
+	c->cq[qid].direct = pcie_dma_direct(
+		c->fn, cq->base, (uint64_t)cq->size * sizeof(struct nvme_cqe),
+		true);
 }
 
-int ebs_turn_create(struct ebs_controller *c)
+/* The client's memory is another than before. */
+static void locate_queues(struct ebs_controller *c, uint64_t generation)
 {
-	c->turn = calloc(1, sizeof *c->turn);
-	if (!c->turn)
-		return -ENOMEM;
-	c->turn->task.run = run_turn;
-	c->turn->c = c;
+	c->dma_generation = generation;
+	for (unsigned int qid = 0; qid <= c->pairs; qid++)
+		locate_queue(c, qid);
+	ebs_doors_rebuild(c);
+}
+
+static unsigned int take_turn(struct ebs_controller *c)
+{
+	uint64_t generation = pcie_dma_generation(c->fn);
+	unsigned int count;
+
+	if (generation != c->dma_generation)
+		locate_queues(c, generation);
+	c->is_kicked = false;
+	ebs_buffers_serve(c);
+	count = ebs_doors_look(c);
+	ebs_event_pump(c);
+	count += fetch_commands(c);
+	ebs_interrupt_deliver(c);
+	return count;
+}
+
+/* When to come again, if there was nothing to do. */
+static uint64_t find_rest(struct ebs_controller *c, uint64_t now_ns)
+{
+	uint64_t doors = ebs_doors_rest(c, now_ns);
+	uint64_t messages = ebs_interrupt_rest(c);
+	uint64_t rest = doors < messages ? doors : messages;
+
+	c->rest_until_ns =
+		rest < UINT64_MAX - now_ns ? now_ns + rest : UINT64_MAX;
+	return rest;
+}
+
+static uint64_t remaining(uint64_t deadline_ns, uint64_t now_ns)
+{
+	return deadline_ns == UINT64_MAX ? UINT64_MAX : deadline_ns - now_ns;
+}
+
+static uint64_t poll(struct rt_poller *poller, uint64_t now_ns)
+{
+	struct ebs_controller *c =
+		rt_container_of(poller, struct ebs_controller, poller);
+	uint64_t end_ns;
+
+	if (!c->is_kicked && now_ns < c->rest_until_ns &&
+	    c->dma_generation == pcie_dma_generation(c->fn))
+		return remaining(c->rest_until_ns, now_ns);
+	c->turn_ns = now_ns;
+	if (!take_turn(c) && !c->is_kicked)
+		return find_rest(c, now_ns);
+	end_ns = rt_loop_now_ns(c->fn->loop);
+	rt_counter_add(&c->counters.busy_ns, end_ns - now_ns);
+	c->worked_ns = end_ns;
+	c->rest_until_ns = 0;
 	return 0;
 }
 
-void ebs_turn_destroy(struct ebs_controller *c)
+void ebs_turns_start(struct ebs_controller *c)
 {
-	if (!c->turn)
-		return;
-	c->turn->c = NULL;
-	if (!atomic_load(&c->turn->task.is_posted))
-		free(c->turn);
-	c->turn = NULL;
+	c->poller.poll = poll;
+	rt_poller_start(c->fn->loop, &c->poller);
+}
+
+void ebs_turns_stop(struct ebs_controller *c)
+{
+	rt_poller_stop(c->fn->loop, &c->poller);
 }
 
 static void published(struct pcie_dma_op *op, int status)
@@ -320,6 +419,13 @@ static void published(struct pcie_dma_op *op, int status)
 	ebs_request_free(r);
 }
 
+static bool is_direct(const struct ebs_controller *c, uint16_t cqid)
+{
+	return c->cq[cqid].direct &&
+	       c->dma_generation == pcie_dma_generation(c->fn) &&
+	       pcie_bus_master_is_on(c->fn);
+}
+
 void ebs_cq_publish(struct ebs_request *r)
 {
 	struct ebs_controller *c = r->c;
@@ -327,6 +433,13 @@ void ebs_cq_publish(struct ebs_request *r)
 			   (uint64_t)r->cqe_slot * sizeof r->cqe;
 	int status;
 
+	if (is_direct(c, r->cqid)) {
+		pcie_dma_store_entry(&c->cq[r->cqid].direct[r->cqe_slot],
+				     &r->cqe);
+		ebs_interrupt_posted(c, r->cqid);
+		ebs_request_free(r);
+		return;
+	}
 	r->op.done = published;
 	status = pcie_dma_publish(c->fn, &r->op, address, &r->cqe);
 	if (status != -EINPROGRESS)
@@ -382,6 +495,8 @@ void ebs_sq_open(struct ebs_controller *c, uint16_t sqid, uint64_t base,
 						    .size = size,
 						    .cqid = cqid };
 	c->sq[sqid] = (struct ebs_sq){ 0 };
+	locate_queue(c, sqid);
+	ebs_door_open(c, sqid, false);
 }
 
 void ebs_cq_open(struct ebs_controller *c, uint16_t cqid, uint64_t base,
@@ -396,4 +511,6 @@ void ebs_cq_open(struct ebs_controller *c, uint16_t cqid, uint64_t base,
 		.has_interrupt = has_interrupt,
 	};
 	c->cq[cqid] = (struct ebs_cq){ 0 };
+	locate_queue(c, cqid);
+	ebs_door_open(c, cqid, true);
 }

@@ -29,8 +29,7 @@ int ebs_requests_create(struct ebs_controller *c)
 {
 	unsigned int wanted = c->pairs * c->entries + 2 * EBS_ADMIN_RESERVE;
 
-	TAILQ_INIT(&c->free);
-	TAILQ_INIT(&c->active);
+	SLIST_INIT(&c->free);
 	c->request_count =
 		wanted < EBS_MAX_REQUESTS ? wanted : EBS_MAX_REQUESTS;
 	c->requests = calloc(c->request_count, sizeof *c->requests);
@@ -39,7 +38,7 @@ int ebs_requests_create(struct ebs_controller *c)
 	/* The last shall be first: what is used stays warm and small. */
 	for (unsigned int i = c->request_count; i-- > 0;) {
 		c->requests[i].c = c;
-		TAILQ_INSERT_HEAD(&c->free, &c->requests[i], entry);
+		SLIST_INSERT_HEAD(&c->free, &c->requests[i], entry);
 	}
 	c->free_count = c->request_count;
 	return 0;
@@ -69,7 +68,8 @@ static void prepare(struct ebs_request *r, uint16_t sqid)
 	r->buffer = NULL;
 	r->pool = NULL;
 	r->range_index = 0;
-	r->started_ns = rt_loop_now_ns(c->fn->loop);
+	r->is_inline = false;
+	r->started_ns = c->turn_ns;
 	c->cq[r->cqid].reserved++;
 	c->sq[sqid].in_flight++;
 	if (sqid)
@@ -78,10 +78,9 @@ static void prepare(struct ebs_request *r, uint16_t sqid)
 
 static struct ebs_request *take_first(struct ebs_controller *c, uint16_t sqid)
 {
-	struct ebs_request *r = TAILQ_FIRST(&c->free);
+	struct ebs_request *r = SLIST_FIRST(&c->free);
 
-	TAILQ_REMOVE(&c->free, r, entry);
-	TAILQ_INSERT_TAIL(&c->active, r, entry);
+	SLIST_REMOVE_HEAD(&c->free, entry);
 	c->free_count--;
 	c->active_count++;
 	prepare(r, sqid);
@@ -132,8 +131,7 @@ void ebs_request_free(struct ebs_request *r)
 		c->io_count--;
 	c->sq[r->sqid].in_flight--;
 	r->stage = EBS_STAGE_FREE;
-	TAILQ_REMOVE(&c->active, r, entry);
-	TAILQ_INSERT_HEAD(&c->free, r, entry);
+	SLIST_INSERT_HEAD(&c->free, r, entry);
 	c->free_count++;
 	c->active_count--;
 	tell_waiters(c, aborter, r->sqid);
@@ -254,11 +252,13 @@ void ebs_requests_release(struct ebs_controller *c)
 struct ebs_request *ebs_request_find(struct ebs_controller *c, uint16_t sqid,
 				     uint16_t cid)
 {
-	struct ebs_request *r;
+	for (unsigned int i = 0; i < c->request_count; i++) {
+		struct ebs_request *r = &c->requests[i];
 
-	TAILQ_FOREACH (r, &c->active, entry)
-		if (r->sqid == sqid && le16_get(r->cmd.cid) == cid)
+		if (r->stage != EBS_STAGE_FREE && r->sqid == sqid &&
+		    le16_get(r->cmd.cid) == cid)
 			return r;
+	}
 	return NULL;
 }
 

@@ -25,6 +25,7 @@ struct ebs_sq_state {
 	uint64_t base;
 	uint32_t size; /* entries; 0: there is no such queue */
 	uint32_t head, tail;
+	uint32_t doorbell; /* as the driver wrote it last */
 	uint16_t cqid;
 };
 
@@ -32,6 +33,7 @@ struct ebs_cq_state {
 	uint64_t base;
 	uint32_t size; /* entries; 0: there is no such queue */
 	uint32_t head, tail;
+	uint32_t doorbell; /* as the driver wrote it last */
 	uint16_t vector;
 	bool phase; /* of the entry at tail when it is posted */
 	bool has_interrupt;
@@ -82,7 +84,7 @@ struct ebs_counters {
 	struct rt_counter read_ns, write_ns;
 	struct rt_counter admin_commands, failed_commands, aborted_commands;
 	struct rt_counter read_errors, write_errors;
-	struct rt_counter bounced, interrupts, resets;
+	struct rt_counter bounced, interrupts, resets, busy_ns;
 	struct rt_counter power_cycles, unsafe_shutdowns;
 	struct rt_histogram read_latency, write_latency;
 	struct rt_histogram size_reads[EBS_STATS_SIZE_CLASSES];
@@ -98,6 +100,8 @@ struct ebs_state {
 	uint8_t shutdown;        /* enum ebs_shutdown */
 	struct ebs_sq_state sq[EBS_QUEUES];
 	struct ebs_cq_state cq[EBS_QUEUES];
+	/* Doorbell Buffer Config, 5.7; 0: not given. */
+	uint64_t shadow_doorbells, event_indexes;
 	struct ebs_feature_values features;
 
 	/* Asynchronous events: requests that wait, events that wait. */

@@ -19,6 +19,12 @@ uint32_t ebs_entries_of_choice(unsigned int choice)
 	return choice < RT_COUNT(entries_values) ? entries_values[choice] : 0;
 }
 
+/* As enum ebs_doorbells and enum ebs_polling have them. */
+static const char *const doorbells_choices[] = { "auto", "mapped", "trapped",
+						 NULL };
+static const char *const polling_choices[] = { "auto", "always", "never",
+					       NULL };
+
 #define VOLUME(member) offsetof(struct ebs_volume_config, member)
 #define CONFIG(member) offsetof(struct ebs_config, member)
 
@@ -81,6 +87,20 @@ const struct rt_option ebs_options[] = {
 	  .fallback = "profile",
 	  .sentence = "Entries of an I/O queue, which grow with the size of "
 		      "EC2 instances." },
+	{ .name = "doorbells",
+	  .kind = RT_OPTION_CHOICE,
+	  .offset = CONFIG(doorbells),
+	  .choices = doorbells_choices,
+	  .fallback = "auto",
+	  .sentence = "How doorbells reach the card: in memory that the guest "
+		      "writes (mapped), or by messages (trapped)." },
+	{ .name = "polling",
+	  .kind = RT_OPTION_CHOICE,
+	  .offset = CONFIG(polling),
+	  .choices = polling_choices,
+	  .fallback = "auto",
+	  .sentence = "Whether to look for work without a pause: a while after "
+		      "the last work (auto), always or never." },
 	{ .name = "volume",
 	  .kind = RT_OPTION_OBJECT,
 	  .offset = CONFIG(volume),
@@ -150,6 +170,9 @@ const struct rt_counter_name ebs_counter_names[EBS_COUNTERS] = {
 	{ "interrupts", "Interrupt messages sent.", COUNTER(interrupts) },
 	{ "resets", "Times the guest disabled the controller.",
 	  COUNTER(resets) },
+	{ "busy_ns",
+	  "Time that the card's thread spent on this function's work.",
+	  COUNTER(busy_ns) },
 	{ "power_cycles", "Times the function was powered on.",
 	  COUNTER(power_cycles) },
 	{ "unsafe_shutdowns", "Times the guest vanished without a shutdown.",

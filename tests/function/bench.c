@@ -52,6 +52,10 @@ static void fill_config(const struct bench_options *options,
 		.volume_id = (char *)(uintptr_t)options->volume_id,
 		.vcpus = 1024,
 		.queue_entries = entries_choice(options->queue_entries),
+		.doorbells = options->has_mapped_doorbells
+				     ? EBS_DOORBELLS_MAPPED
+				     : EBS_DOORBELLS_TRAPPED,
+		.polling = options->polling,
 		.volume = { .file = (char *)(uintptr_t)options->file,
 			    .memory_size = options->memory_size,
 			    .null_size = options->null_size,

@@ -29,7 +29,9 @@ struct bench_options {
 	uint64_t memory_size, null_size;
 	const char *volume_id; /* NULL: the device's default */
 	bool is_read_only;
-	uint32_t queue_entries; /* CAP.MQES + 1; 0: the profile's */
+	uint32_t queue_entries;    /* CAP.MQES + 1; 0: the profile's */
+	bool has_mapped_doorbells; /* else they come by message */
+	unsigned int polling;      /* enum ebs_polling */
 	bool is_by_message;
 	unsigned int quirks; /* enum host_quirk */
 	uint32_t admin_entries;

@@ -114,7 +114,9 @@ static int create(struct pcie_function *fn, const void *values,
 		.class_code = 0x010802,
 		.bars = { { .size = 0x4000 } },
 	};
-	fn->faults = (struct rt_fault_set){ points, device->slots, 2 };
+	fn->faults = (struct rt_fault_set){ .points = points,
+					    .slots = device->slots,
+					    .count = 2 };
 	fn->rules =
 		(struct rt_rule_book){ fn->name, rules, device->records, 2 };
 	rt_rule_broken(&fn->rules, 1, 0x42);

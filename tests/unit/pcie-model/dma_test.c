@@ -678,3 +678,53 @@ Test(pcie_dma, a_check_waits_for_the_transport_like_others)
 	cr_expect_eq(done_status, 0);
 	close(fd);
 }
+
+/* ---- pointers that are kept ---- */
+
+Test(pcie_dma, a_direct_pointer_is_to_one_window_of_shared_memory)
+{
+	int fd = memory("ram", 4 * PAGE);
+	uint8_t *bytes = look(fd, 4 * PAGE), *direct;
+
+	cr_assert_eq(pcie_dma_map(fn, PAGE, 2 * PAGE, RW, fd, 0), 0);
+	cr_assert_eq(pcie_dma_map(fn, 3 * PAGE, PAGE, PCIE_DMA_READABLE, fd,
+				  2 * PAGE),
+		     0);
+	cr_assert_eq(pcie_dma_map(fn, REMOTE, PAGE, RW, -1, 0), 0);
+	direct = pcie_dma_direct(fn, PAGE + 8, 2 * PAGE - 8, true);
+	cr_assert_not_null(direct);
+	direct[0] = 7;
+	cr_expect_eq(bytes[8], 7);
+	cr_expect_null(pcie_dma_direct(fn, PAGE, 3 * PAGE, false));
+	cr_expect_null(pcie_dma_direct(fn, 3 * PAGE, PAGE, true));
+	cr_expect_not_null(pcie_dma_direct(fn, 3 * PAGE, PAGE, false));
+	cr_expect_null(pcie_dma_direct(fn, REMOTE, 4, false));
+	cr_expect_null(pcie_dma_direct(fn, 9 * PAGE, 4, false));
+	cr_expect_null(pcie_dma_direct(fn, PAGE, 0, false));
+	cr_expect_null(pcie_dma_direct(fn, PAGE, UINT64_MAX, false));
+	munmap(bytes, 4 * PAGE);
+	close(fd);
+}
+
+Test(pcie_dma, the_generation_tells_when_a_direct_pointer_is_no_good)
+{
+	int fd = memory("ram", 2 * PAGE);
+	uint64_t before = pcie_dma_generation(fn);
+	uint8_t *direct;
+
+	cr_assert_eq(pcie_dma_map(fn, 0, 2 * PAGE, RW, fd, 0), 0);
+	cr_expect_neq(pcie_dma_generation(fn), before, "a window came");
+	before = pcie_dma_generation(fn);
+	direct = pcie_dma_direct(fn, 0, 2 * PAGE, true);
+	cr_assert_not_null(direct);
+	cr_expect_eq(pcie_dma_read(fn, &op, 0, &(uint8_t){ 0 }, 1), 0);
+	cr_expect_eq(pcie_dma_generation(fn), before, "nothing changed");
+	cr_assert_eq(ftruncate(fd, PAGE), 0);
+	*(volatile uint8_t *)(direct + PAGE) = 1;
+	cr_expect_neq(pcie_dma_generation(fn), before, "its file was cut");
+	cr_expect_null(pcie_dma_direct(fn, 0, 2 * PAGE, true));
+	before = pcie_dma_generation(fn);
+	cr_assert_eq(pcie_dma_unmap(fn, 0, 2 * PAGE, NULL, NULL), 0);
+	cr_expect_neq(pcie_dma_generation(fn), before, "the window went");
+	close(fd);
+}
