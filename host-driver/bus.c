@@ -16,6 +16,10 @@
 #include "host-driver/bus_private.h"
 
 #define DEFAULT_TIMEOUT_MS 5000
+#define CAPABILITY_MSIX    0x11
+#define MSIX_CONTROL       2 /* in the capability */
+#define MSIX_ENABLE        0x8000u
+#define MSIX_MASK_ALL      0x4000u
 
 /* --- Start and end -------------------------------------------------------- */
 
@@ -217,4 +221,39 @@ int host_irq_count(struct host_function *fn, unsigned int index,
 		   unsigned int *out)
 {
 	return fn->bus->irq_count(fn, index, out);
+}
+
+static int switch_msix(struct host_function *fn, bool is_on)
+{
+	unsigned int at = host_capability(fn, CAPABILITY_MSIX);
+	le16 control;
+	int rc;
+
+	if (at == 0)
+		return -EOPNOTSUPP;
+	at += MSIX_CONTROL;
+	rc = host_read(fn, HOST_CONFIG, at, &control, sizeof control);
+	if (rc < 0)
+		return rc;
+	control = le16_put(
+		(uint16_t)(le16_get(control) & ~(MSIX_ENABLE | MSIX_MASK_ALL)));
+	if (is_on)
+		control = le16_put(le16_get(control) | MSIX_ENABLE);
+	return host_write(fn, HOST_CONFIG, at, &control, sizeof control);
+}
+
+int host_msix_enable(struct host_function *fn, const int *fds,
+		     unsigned int count)
+{
+	int rc = host_irq_set(fn, VFIO_PCI_MSIX_IRQ_INDEX, 0, fds, count);
+
+	return rc < 0 ? rc : switch_msix(fn, true);
+}
+
+int host_msix_disable(struct host_function *fn)
+{
+	int rc = switch_msix(fn, false);
+	int result = host_irq_disable(fn, VFIO_PCI_MSIX_IRQ_INDEX);
+
+	return rc < 0 ? rc : result;
 }

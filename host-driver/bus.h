@@ -168,6 +168,15 @@ int host_irq_unmask(struct host_function *fn, unsigned int index);
 int host_irq_count(struct host_function *fn, unsigned int index,
 		   unsigned int *out);
 
+/*
+ * MSI-X with an eventfd for each of the first count vectors: assigned, and then
+ * turned on in configuration space, which the kernel does by itself.  Before
+ * a queue is made that interrupts.  -EOPNOTSUPP: the function has no MSI-X.
+ */
+int host_msix_enable(struct host_function *fn, const int *fds,
+		     unsigned int count);
+int host_msix_disable(struct host_function *fn);
+
 /* Serve what the device asks (DMA messages).  Returns how much was served, or
  * that the function is lost. */
 int host_poll(struct host_function *fn, int timeout_ms);

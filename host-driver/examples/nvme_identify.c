@@ -22,8 +22,8 @@ static void must(int rc, const char *what, const struct host_function *fn)
 	if (rc > 0)
 		fprintf(stderr, "%s: status %d/%#x\n", what, rc >> 8, rc & 255);
 	else
-		fprintf(stderr, "%s: %s %s\n", what, rt_errno_name(rc),
-			fn ? host_error(fn)->text : "");
+		fprintf(stderr, "%s: %s\n%s\n%s\n", what, rt_errno_name(rc),
+			host_error(fn)->text, host_error(fn)->hint);
 	exit(1);
 }
 

@@ -1,0 +1,109 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-3-Clause
+# libnitro-host as the author of a driver meets it: installed, and with nothing
+# but pkg-config.  $NITRO_SANITIZE: what the library was built with.
+
+load cli.bash
+
+setup_file()
+{
+	local build
+	build=$(realpath "${NITRO_BUILD:-build/dev}")
+	export prefix=$BATS_FILE_TMPDIR/usr
+	cmake --install "$build" --component host --prefix "$prefix" >/dev/null
+	PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name nitro-host.pc)")
+	export PKG_CONFIG_PATH
+	LD_LIBRARY_PATH=$(dirname "$PKG_CONFIG_PATH")
+	export LD_LIBRARY_PATH
+}
+
+compile()
+{
+	local flags="-std=c17 -Wall -Wextra -Werror"
+
+	[ -z "${NITRO_SANITIZE:-}" ] || flags+=" -fsanitize=$NITRO_SANITIZE"
+	# shellcheck disable=SC2086 # a list of words
+	cc $flags "$@"
+}
+
+flags()
+{
+	pkg-config "$@"
+}
+
+@test "the example is built with pkg-config's words alone, and drives a card" {
+	start_card
+	cp "$repo/host-driver/examples/nvme_identify.c" .
+	# shellcheck disable=SC2046 # a list of words
+	compile -o identify nvme_identify.c $(flags --cflags --libs nitro-host)
+	run -0 ldd identify
+	says "$LD_LIBRARY_PATH/libnitro-host.so.0"
+	run -0 ./identify "$dir/ebs0.sock"
+	says "bus         vfio-user" "Amazon Elastic Block Store" \
+		"2097152 blocks of 512 bytes" "block 0     00 00"
+}
+
+@test "the static library does the same" {
+	start_card
+	cp "$repo/host-driver/examples/nvme_identify.c" .
+	# shellcheck disable=SC2046
+	compile -o identify nvme_identify.c $(flags --cflags nitro-host) \
+		"$LD_LIBRARY_PATH/libnitro-host.a" \
+		$(flags --libs jansson)
+	run -0 ./identify "vfio-user:$dir/ebs0.sock"
+	says "Amazon Elastic Block Store"
+}
+
+@test "the example says what is wrong with an address" {
+	# shellcheck disable=SC2046
+	compile -o identify "$repo/host-driver/examples/nvme_identify.c" \
+		$(flags --cflags --libs nitro-host)
+	run -2 ./identify
+	says "nvme_identify ADDRESS"
+	run -2 ./identify ebs0
+	says "neither a socket nor a PCI function" "vfio:0000:00:04.0"
+	run -2 ./identify ./ebs0.sock
+	says "cannot connect to ./ebs0.sock (ENOENT)" "is the server running?"
+	run -2 ./identify 0000:1f:1f.7
+	says "no PCI function 0000:1f:1f.7" "lspci -D"
+}
+
+@test "every public header can be included alone" {
+	local header found=0
+
+	while read -r header; do
+		found=$((found + 1))
+		echo "#include \"$header\"" >alone.c
+		# shellcheck disable=SC2046
+		compile -pedantic -c -o /dev/null alone.c \
+			$(flags --cflags nitro-host)
+	done < <(cd "$prefix/include/nitro-card" && find . -name '*.h')
+	[ "$found" -ge 7 ]
+}
+
+@test "the libraries offer the functions of their headers, and no others" {
+	local name lib
+
+	for lib in host host-scan; do
+		while read -r name; do
+			grep -rqw "$name" "$prefix/include/nitro-card" || {
+				echo "libnitro-$lib offers $name"
+				return 1
+			}
+		done < <(nm -D --defined-only "$LD_LIBRARY_PATH/libnitro-$lib.so" |
+			sed -n 's/.* [TDBR] \([^@]*\).*/\1/p' | grep -v NITRO_)
+	done
+	for name in host_open host_nvme_rw rt_errno_name; do
+		nm -D --defined-only "$LD_LIBRARY_PATH/libnitro-host.so" |
+			grep -qw "$name"
+	done
+}
+
+@test "what a driver needs of a bus, it has on a card's" {
+	start_card
+	for pages in huge small; do
+		run -0 "$(dirname "$card")/host_tour" "$dir/ebs0.sock" $pages
+		says "ok: an interrupt" "ok: an address that is taken" \
+			"ok: data after a reset" "the tour is over"
+	done
+}
