@@ -1,8 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# The rivals that need no guest: Debian forky's qemu-storage-daemon, and fio
-# with its libblkio engine to drive it.  Debian's fio is built without that
-# engine, so Debian's source of fio is built with it.
+# What measuring needs besides the card, from Debian forky:
+#   qemu-storage-daemon  a rival
+#   fio                  to drive it.  Debian's is built without the libblkio
+#                        engine, so Debian's source of fio is built with it.
+#   callgrind            to count instructions.  Debian 12's lets no other
+#                        thread run while one waits in io_uring.
 set -euo pipefail
 . "$(dirname "$0")/../guest/common.sh"
 here=$(cd "$(dirname "$0")" && pwd)
@@ -13,13 +16,30 @@ fetch_rivals()
 	local work=$1
 
 	forky_apt "$work"
-	(cd "$work/apt/archives" && apt-get download libblkio-dev)
+	# These two without what they depend on: it is here or not needed.
+	(cd "$work/apt/archives" && apt-get download libblkio-dev valgrind)
 	forky_unpack "$work" qemu-utils libblkio1
 	mkdir "$work/fio"
 	(cd "$work/fio" && apt-get source --tar-only --download-only fio)
 	forky_done "$work"
 	forky_program "$work" qemu-storage-daemon
 	"$work/bin/qemu-storage-daemon" --version
+	write_callgrind "$work"
+	"$work/bin/callgrind" --callgrind-out-file=/dev/null true
+}
+
+# Without valgrind's launcher, which is bound to forky's C library.
+write_callgrind()
+{
+	cat >"$1/bin/callgrind" <<-'END'
+		#!/bin/sh
+		# Debian forky's callgrind, which is static, on any host.
+		tree=$(dirname "$(dirname "$(readlink -f "$0")")")/tree/usr
+		export VALGRIND_LIB="$tree/libexec/valgrind"
+		export VALGRIND_LAUNCHER="$VALGRIND_LIB/callgrind-amd64-linux"
+		exec "$VALGRIND_LAUNCHER" --tool=callgrind "$@"
+	END
+	chmod +x "$1/bin/callgrind"
 }
 
 # Compiled by this machine's compiler, and run with forky's libraries.
@@ -50,7 +70,7 @@ hash=$(fingerprint "$0" "$here/../guest/forky.sh")
 made bench "$hash" && exit 0
 
 begin bench
-step "fetching qemu-storage-daemon and libblkio from Debian forky" \
+step "fetching qemu-storage-daemon, libblkio, callgrind from Debian forky" \
 	fetch_rivals "$work"
 step "building fio with libblkio" build_fio "$work"
 publish bench "$hash" "$work"
