@@ -186,7 +186,8 @@ static int power_on(struct pcie_function *fn, struct rt_error *error)
 }
 
 static struct pcie_function *allocate(const struct pcie_function_type *type,
-				      const char *name, struct rt_loop *loop)
+				      const char *name,
+				      const struct pcie_workers *workers)
 {
 	struct pcie_function *fn = calloc(1, sizeof *fn);
 
@@ -199,7 +200,11 @@ static struct pcie_function *allocate(const struct pcie_function_type *type,
 		return NULL;
 	}
 	fn->type = type;
-	fn->loop = loop;
+	fn->workers = *workers;
+	fn->loop = workers->loops[workers->home];
+	/* The caller of pcie_function_create() has no list to lend. */
+	if (workers->count == 1)
+		fn->workers.loops = &fn->loop;
 	snprintf(fn->name, sizeof fn->name, "%s", name);
 	fn->bus_rules =
 		(struct rt_rule_book){ fn->name, pcie_rules,
@@ -219,29 +224,47 @@ static void release(struct pcie_function *fn)
 	free(fn);
 }
 
+static int create(struct pcie_function *fn, const void *config,
+		  struct rt_error *error)
+{
+	int code = fn->type->create(fn, config, error);
+
+	if (code)
+		return code;
+	code = power_on(fn, error);
+	if (code)
+		fn->type->destroy(fn);
+	return code;
+}
+
+int pcie_function_create_among(const struct pcie_function_type *type,
+			       const char *name,
+			       const struct pcie_workers *workers,
+			       const void *config, struct pcie_function **out,
+			       struct rt_error *error)
+{
+	struct pcie_function *fn = allocate(type, name, workers);
+	int code;
+
+	if (!fn)
+		return rt_error_set(error, -ENOMEM, "%s: no memory", name);
+	code = create(fn, config, error);
+	if (code)
+		release(fn);
+	else
+		*out = fn;
+	return code;
+}
+
 int pcie_function_create(const struct pcie_function_type *type,
 			 const char *name, struct rt_loop *loop,
 			 const void *config, struct pcie_function **out,
 			 struct rt_error *error)
 {
-	struct pcie_function *fn = allocate(type, name, loop);
-	int code;
+	const struct pcie_workers alone = { &loop, 0, 1 };
 
-	if (!fn)
-		return rt_error_set(error, -ENOMEM, "%s: no memory", name);
-	code = type->create(fn, config, error);
-	if (code) {
-		release(fn);
-		return code;
-	}
-	code = power_on(fn, error);
-	if (code) {
-		type->destroy(fn);
-		release(fn);
-		return code;
-	}
-	*out = fn;
-	return 0;
+	return pcie_function_create_among(type, name, &alone, config, out,
+					  error);
 }
 
 void pcie_function_destroy(struct pcie_function **fn)

@@ -164,10 +164,17 @@ struct pcie_bar_memory {
 	bool is_adopted;
 };
 
+/* The loops that a function may work on: its home and others. */
+struct pcie_workers {
+	struct rt_loop *const *loops; /* borrowed, as they are */
+	size_t home, count;
+};
+
 struct pcie_function {
 	char name[32];
 	const struct pcie_function_type *type;
-	struct rt_loop *loop; /* borrowed */
+	struct rt_loop *loop; /* borrowed; its home */
+	struct pcie_workers workers;
 	struct pcie_identity identity;
 	struct pcie_state state;
 	void *device_state; /* type->state_size bytes, the function's */
@@ -193,7 +200,16 @@ struct pcie_function {
 	unsigned int waiter_count;
 };
 
-/* loop and type are borrowed; config is as type->create says. */
+/*
+ * loop and type are borrowed; config is as type->create says.  Called on the
+ * loop's thread, or before it runs.  _among: the same, with more threads than
+ * that of its home to work on.
+ */
+int pcie_function_create_among(const struct pcie_function_type *type,
+			       const char *name,
+			       const struct pcie_workers *workers,
+			       const void *config, struct pcie_function **out,
+			       struct rt_error *error);
 int pcie_function_create(const struct pcie_function_type *type,
 			 const char *name, struct rt_loop *loop,
 			 const void *config, struct pcie_function **out,

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Puts a card together.  A function is made, served and taken down on its own
- * thread, because its loop belongs to the thread that made it; the main thread
- * waits for each to start and tells each to stop by a posted call.
+ * Puts a card together.  A function is made, served and taken down by its
+ * worker, in calls that the main thread posts; it waits for each to start, and
+ * at the end for all of them, and then ends the workers.
  *
- *   main:      create thread → wait `started` …… post stop, `released` → wait
- *              `ended`, join
- *   function:  make loop, function, server → `started` → run → wait `released`,
- *              destroy the loop → `ended`
+ *   main:    start the workers → post make, wait `started` …… post stop → wait
+ *            `ended` of all, end the workers
+ *   worker:  make function, server → `started` …… destroy both → `ended`
  */
 #include "firmware/card/card.h"
 
@@ -16,9 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "firmware/card/config.h"
+#include "firmware/card/worker.h"
 #include "firmware/rt/clock.h"
 #include "firmware/rt/fault.h"
 #include "firmware/rt/log.h"
@@ -111,15 +110,10 @@ static int set_faults(struct card_function *function)
 static int make_function(struct card_function *function)
 {
 	const struct card_function_config *config = function->config;
-	int status = rt_loop_create(NULL, &function->loop);
+	int status = pcie_function_create_among(
+		config->type, config->name, &function->workers, config->values,
+		&function->fn, &function->error);
 
-	if (status)
-		return rt_error_set(&function->error, status,
-				    "cannot make an io_uring: %s",
-				    strerror(-status));
-	status = pcie_function_create(config->type, config->name,
-				      function->loop, config->values,
-				      &function->fn, &function->error);
 	if (!status)
 		status = set_faults(function);
 	if (!status && function->socket[0])
@@ -131,81 +125,42 @@ static int make_function(struct card_function *function)
 	return status;
 }
 
+static void make_there(struct rt_task *task)
+{
+	struct card_function *function =
+		rt_container_of(task, struct card_function, task);
+	int status;
+
+	/* What it starts traces under its name ever after. */
+	rt_trace_use(rt_trace_source(function->config->name));
+	status = make_function(function);
+	if (status) {
+		/* A room that fails silently is still an error. */
+		function->error.code = status;
+		pcie_function_destroy(&function->fn);
+	}
+	sem_post(&function->started);
+}
+
 /* The function is quiet: nobody reaches it any more. */
 static void take_down(void *opaque)
 {
 	struct card_function *function = opaque;
 
-	if (function->fn)
-		pcie_function_destroy(&function->fn);
-	if (function->loop)
-		rt_loop_stop(function->loop);
+	pcie_function_destroy(&function->fn);
+	sem_post(&function->ended);
 }
 
-static void stop_function(struct rt_task *task)
+static void stop_there(struct rt_task *task)
 {
 	struct card_function *function =
-		rt_container_of(task, struct card_function, stop);
+		rt_container_of(task, struct card_function, task);
 
+	rt_trace_use(rt_trace_source(function->config->name));
 	if (function->server)
 		pcie_server_destroy(&function->server, take_down, function);
 	else
 		take_down(function);
-}
-
-static void wait_for(sem_t *semaphore)
-{
-	while (sem_wait(semaphore) && errno == EINTR)
-		;
-}
-
-/* Whoever posted the last call may not have returned from posting yet. */
-static void end_loop(struct card_function *function, int status)
-{
-	if (function->error.code) {
-		if (function->loop)
-			rt_loop_destroy(&function->loop);
-		return;
-	}
-	if (status) /* it stays: others may still post */
-		rt_log_error(function->config->name, "the loop failed: %s",
-			     strerror(-status));
-	wait_for(&function->released);
-	if (!status)
-		rt_loop_destroy(&function->loop);
-}
-
-static void *run_function(void *opaque)
-{
-	struct card_function *function = opaque;
-	char name[16]; /* as much as the kernel takes */
-	int status;
-
-	snprintf(name, sizeof name, "%s", function->config->name);
-	pthread_setname_np(pthread_self(), name);
-	rt_trace_set_source(function->config->name);
-	status = make_function(function);
-	if (status) {
-		/* A room that fails silently is still an error. */
-		function->error.code = status;
-		take_down(function);
-	}
-	sem_post(&function->started);
-	if (!status)
-		status = rt_loop_run(function->loop);
-	end_loop(function, status);
-	sem_post(&function->ended);
-	return NULL;
-}
-
-static bool wait_until(sem_t *semaphore, const struct timespec *deadline)
-{
-	int status;
-
-	do
-		status = sem_clockwait(semaphore, CLOCK_MONOTONIC, deadline);
-	while (status && errno == EINTR);
-	return !status;
 }
 
 static struct timespec deadline_in_ms(unsigned int ms)
@@ -219,21 +174,10 @@ static struct timespec deadline_in_ms(unsigned int ms)
 
 static int start_function(struct card_function *function)
 {
-	int status;
-
-	sem_init(&function->started, 0, 0);
-	sem_init(&function->released, 0, 0);
-	sem_init(&function->ended, 0, 0);
-	function->stop.run = stop_function;
-	function->error_node = function->config->node;
-	status = -pthread_create(&function->thread, NULL, run_function,
-				 function);
-	if (status)
-		return rt_error_set(&function->error, status,
-				    "cannot make a thread: %s",
-				    strerror(-status));
-	function->has_thread = true;
-	wait_for(&function->started);
+	function->task.run = make_there;
+	rt_loop_post(function->loop, &function->task);
+	card_wait(&function->started);
+	function->is_running = !function->error.code;
 	return function->error.code;
 }
 
@@ -266,81 +210,154 @@ static bool start_or_complain(struct card_function *function,
 	if (!function->error.text[0])
 		rt_error_set(&function->error, status, "cannot make %s: %s",
 			     function->config->name, strerror(-status));
-	card_config_complain(function->card->config,
-			     function->error_node ? function->error_node
-						  : function->config->node,
+	card_config_complain(function->card->config, function->error_node,
 			     &function->error);
 	return false;
+}
+
+static void place_function(struct card *card, size_t i)
+{
+	struct card_function *function = &card->functions[i];
+	size_t home = i % card->worker_count;
+
+	function->card = card;
+	function->config = &card->config->functions[i];
+	function->error_node = function->config->node;
+	function->workers =
+		(struct pcie_workers){ card->loops, home, card->worker_count };
+	function->loop = card->loops[home];
+	sem_init(&function->started, 0, 0);
+	sem_init(&function->ended, 0, 0);
+}
+
+static bool start_functions(struct card *card, enum card_mode mode)
+{
+	bool is_good = true;
+
+	for (size_t i = 0; i < card->count; i++)
+		is_good &= start_or_complain(&card->functions[i], mode);
+	return is_good;
+}
+
+static bool start_worker(struct card *card, unsigned int i)
+{
+	int status = card_worker_start(&card->workers[i], i);
+	struct rt_error error = { 0 };
+
+	card->loops[i] = card->workers[i].loop;
+	if (!status)
+		return true;
+	rt_error_set(&error, status, "cannot make an io_uring: %s",
+		     strerror(-status));
+	card_config_complain(card->config, card->config->functions[0].node,
+			     &error);
+	return false;
+}
+
+static bool start_workers(struct card *card)
+{
+	bool is_good = true;
+
+	for (unsigned int i = 0; i < card->worker_count && is_good; i++)
+		is_good = start_worker(card, i);
+	return is_good;
+}
+
+static void free_card(struct card *card)
+{
+	free(card->functions);
+	free(card->workers);
+	free(card->loops);
+	free(card);
+}
+
+static struct card *allocate(struct card_config *config)
+{
+	struct card *card = calloc(1, sizeof *card);
+
+	if (!card)
+		return NULL;
+	card->config = config;
+	card->started_ms = rt_wall_clock_ms();
+	card->count = config->function_count;
+	card->worker_count = (unsigned int)config->card.workers;
+	if (!card->worker_count)
+		card->worker_count = card_worker_choice(card->count);
+	card->functions = calloc(card->count, sizeof *card->functions);
+	card->workers = calloc(card->worker_count, sizeof *card->workers);
+	card->loops = calloc(card->worker_count, sizeof *card->loops);
+	if (card->functions && card->workers && card->loops)
+		return card;
+	free_card(card);
+	return NULL;
 }
 
 int card_start(struct card_config *config, enum card_mode mode,
 	       struct card **out)
 {
-	struct card *card = calloc(1, sizeof *card);
-	bool is_good = true;
+	struct card *card = allocate(config);
+	bool is_good;
 
 	if (!card)
 		return -ENOMEM;
-	card->config = config;
-	card->started_ms = rt_wall_clock_ms();
-	card->count = config->function_count;
-	card->functions = calloc(card->count, sizeof *card->functions);
-	if (!card->functions) {
-		free(card);
-		return -ENOMEM;
-	}
-	for (size_t i = 0; i < card->count; i++) {
-		card->functions[i].card = card;
-		card->functions[i].config = &config->functions[i];
-		is_good &= start_or_complain(&card->functions[i], mode);
-	}
 	*out = card;
-	if (is_good)
+	is_good = start_workers(card);
+	for (size_t i = 0; i < card->count; i++)
+		place_function(card, i);
+	if (is_good && start_functions(card, mode))
 		return 0;
 	card_stop(out);
 	return -EINVAL;
 }
 
-static void ask_to_end(struct card_function *function)
+static bool end_functions(struct card *card, const struct timespec *deadline)
 {
-	if (!function->has_thread || function->error.code)
-		return;
-	rt_loop_post(function->loop, &function->stop);
-	sem_post(&function->released);
-}
+	bool all_ended = true;
 
-static bool end_function(struct card_function *function,
-			 const struct timespec *deadline)
-{
-	if (!function->has_thread)
-		return true;
-	if (!wait_until(&function->ended, deadline)) {
+	for (size_t i = 0; i < card->count; i++) {
+		struct card_function *function = &card->functions[i];
+
+		if (!function->is_running ||
+		    card_wait_until(&function->ended, deadline))
+			continue;
 		rt_log_error(function->config->name,
 			     "did not stop within %u ms", STOP_MS);
-		return false;
+		all_ended = false;
 	}
-	pthread_join(function->thread, NULL);
-	sem_destroy(&function->started);
-	sem_destroy(&function->released);
-	sem_destroy(&function->ended);
-	return true;
+	return all_ended;
+}
+
+static bool end_workers(struct card *card, const struct timespec *deadline)
+{
+	bool all_ended = true;
+
+	for (unsigned int i = 0; i < card->worker_count; i++)
+		if (card->workers[i].loop)
+			card_worker_ask_to_end(&card->workers[i]);
+	for (unsigned int i = 0; i < card->worker_count; i++)
+		all_ended &= card_worker_wait(&card->workers[i], deadline);
+	return all_ended;
 }
 
 bool card_stop(struct card **card)
 {
 	struct card *c = *card;
 	struct timespec deadline = deadline_in_ms(STOP_MS);
-	bool all_ended = true;
 
-	for (size_t i = 0; i < c->count; i++)
-		ask_to_end(&c->functions[i]);
-	for (size_t i = 0; i < c->count; i++)
-		all_ended &= end_function(&c->functions[i], &deadline);
 	*card = NULL;
-	if (!all_ended)
+	for (size_t i = 0; i < c->count; i++) {
+		if (!c->functions[i].is_running)
+			continue;
+		c->functions[i].task.run = stop_there;
+		rt_loop_post(c->functions[i].loop, &c->functions[i].task);
+	}
+	if (!end_functions(c, &deadline) || !end_workers(c, &deadline))
 		return false;
-	free(c->functions);
-	free(c);
+	for (size_t i = 0; i < c->count; i++) {
+		sem_destroy(&c->functions[i].started);
+		sem_destroy(&c->functions[i].ended);
+	}
+	free_card(c);
 	return true;
 }
 

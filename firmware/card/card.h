@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A card: its functions, each with a thread, a loop and a socket of its own.
- * Everything here is called on the main thread; a function's members marked so
- * are touched on the function's thread only, from its start to its end.
+ * A card: its functions, each with a socket of its own, and the workers that
+ * they live on.  Everything here is called on the main thread; a function's
+ * members marked so are touched on its worker's thread only, from its start to
+ * its end.
  */
 #ifndef FIRMWARE_CARD_CARD_H
 #define FIRMWARE_CARD_CARD_H
 
-#include <pthread.h>
 #include <semaphore.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,12 +15,13 @@
 
 #include "firmware/rt/error.h"
 #include "firmware/rt/loop.h"
+#include "pcie-model/function.h"
 
 struct card;
 struct card_config;
 struct card_function_config;
 struct card_node;
-struct pcie_function;
+struct card_worker;
 struct pcie_server;
 struct pcie_server_stats;
 
@@ -30,18 +31,18 @@ struct card_function {
 	struct card *card;
 	const struct card_function_config *config;
 	char socket[CARD_SOCKET_PATH]; /* "": it does not listen */
-	pthread_t thread;
-	bool has_thread;
-	sem_t started, released, ended;
+	struct rt_loop *loop;          /* of its worker */
+	struct pcie_workers workers;   /* all, and which is its own */
+	bool is_running;
+	sem_t started, ended;
+	struct rt_task task; /* make it, and then stop it */
 	/* Written by its thread before `started`, constant after it. */
-	struct rt_loop *loop;
 	const struct pcie_server_stats *stats; /* NULL: no server */
 	struct rt_error error;                 /* code 0: it runs */
 	const struct card_node *error_node;
 	/* Its thread's. */
 	struct pcie_function *fn;
 	struct pcie_server *server;
-	struct rt_task stop;
 };
 
 struct card {
@@ -49,6 +50,9 @@ struct card {
 	uint64_t started_ms;        /* wall clock */
 	struct card_function *functions;
 	size_t count;
+	struct card_worker *workers; /* function i lives on i % worker_count */
+	struct rt_loop **loops;      /* the workers' */
+	unsigned int worker_count;
 };
 
 enum card_mode {

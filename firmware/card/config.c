@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "firmware/card/keys.h"
+#include "firmware/card/worker.h"
 #include "firmware/rt/log.h"
 #include "firmware/rt/run_dir.h"
 #include "firmware/rt/scope.h"
@@ -40,6 +41,13 @@ const struct rt_option card_settings_keys[] = {
 	  .sentence = "Log lines up to this level are written to stderr.",
 	  .fallback = "info",
 	  .choices = log_levels },
+	{ .name = "workers",
+	  .kind = RT_OPTION_NUMBER,
+	  .offset = offsetof(struct card_settings, workers),
+	  .sentence = "Threads that do the functions' work; 0: as many as "
+		      "half of the processors, and no more than functions.",
+	  .fallback = "0",
+	  .max = CARD_WORKERS },
 	{ .name = NULL },
 };
 

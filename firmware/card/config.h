@@ -18,6 +18,7 @@ struct card_settings {
 	char *name;
 	char *socket_dir;
 	unsigned int log_level; /* enum rt_log_level */
+	uint64_t workers;       /* 0: the card's choice */
 };
 
 struct card_function_config {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * nitro-card: reads what it shall be, becomes it, and ends when told to.  This
- * thread runs the control socket; each function has a thread of its own.
+ * thread runs the control socket; functions live on the card's workers.
  * Exit status: 0 done, 1 it could not run, 2 usage or configuration.
  */
 #include <errno.h>

@@ -13,12 +13,13 @@ void card_method_card_status(struct card_call *call)
 	const struct card_settings *settings = &card->config->card;
 	uint64_t uptime_ms = rt_wall_clock_ms() - card->started_ms;
 
-	call->result = json_pack("{s:s, s:s, s:s, s:i, s:I, s:s?, s:I}", "name",
-				 settings->name, "version", NITRO_VERSION,
-				 "rpc", CARD_RPC_VERSION, "pid", (int)getpid(),
-				 "uptime_s", (json_int_t)(uptime_ms / 1000),
-				 "socket_dir", settings->socket_dir,
-				 "functions", (json_int_t)card->count);
+	call->result = json_pack(
+		"{s:s, s:s, s:s, s:i, s:I, s:s?, s:I, s:I}", "name",
+		settings->name, "version", NITRO_VERSION, "rpc",
+		CARD_RPC_VERSION, "pid", (int)getpid(), "uptime_s",
+		(json_int_t)(uptime_ms / 1000), "socket_dir",
+		settings->socket_dir, "functions", (json_int_t)card->count,
+		"workers", (json_int_t)card->worker_count);
 	card_call_done(call);
 }
 

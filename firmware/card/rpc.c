@@ -19,6 +19,7 @@
 #include "firmware/card/control.h"
 #include "firmware/card/keys.h"
 #include "firmware/rt/scope.h"
+#include "firmware/rt/trace.h"
 
 struct code_of_errno {
 	int status;
@@ -253,6 +254,7 @@ static void arrive_there(struct rt_task *task)
 {
 	struct card_call *call = rt_container_of(task, struct card_call, task);
 
+	rt_trace_use(rt_trace_source(call->function->config->name));
 	call->method->run_there(call);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Clients that ask two functions all sorts of things at once, for the thread
- * sanitizer: a card, its control socket on this thread, three clients on
- * theirs.
+ * Clients that ask three functions, two of them on one worker, all sorts of
+ * things at once, for the thread sanitizer: a card, its control socket on this
+ * thread, three clients on theirs.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -24,7 +24,9 @@
 #define CLIENTS 3
 #define ROUNDS  200
 
-static const char text[] = "functions:\n"
+static const char text[] = "card: { workers: 2 }\n"
+			   "functions:\n"
+			   "  - fake: { volume: { memory: 1MiB } }\n"
 			   "  - fake: { volume: { memory: 1MiB } }\n"
 			   "  - fake: { volume: { memory: 1MiB } }\n";
 
@@ -35,6 +37,7 @@ static const char text[] = "functions:\n"
 static const char *const calls[] = {
 	CALL("registers.read", "\"function\":\"fake0\""),
 	CALL("function.status", "\"function\":\"fake1\""),
+	CALL("registers.read", "\"function\":\"fake2\""),
 	CALL("fault.set", "\"target\":\"fake0\",\"point\":\"io_delay\""),
 	CALL("fault.list", "\"function\":\"fake0\""),
 	CALL("function.reset", "\"function\":\"fake0\""),

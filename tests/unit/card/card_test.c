@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 
 #include "firmware/card/config.h"
 #include "firmware/card/config_file.h"
+#include "firmware/card/worker.h"
+#include "pcie-model/function.h"
 #include "tests/unit/card/fake.h"
 
 static struct card_config *parse(const char *text, FILE *out)
@@ -85,6 +88,87 @@ Test(card_card, what_fails_at_the_start_is_told_with_its_place)
 		"card.yaml:4:29: note: make it with truncate(1)\n",
 		"%s", complaints);
 	free(complaints);
+}
+
+Test(card_card, functions_are_dealt_out_to_the_workers)
+{
+	struct card_config *config =
+		parse("card: { workers: 3 }\n"
+		      "functions: [ { fake: { volume: {} } },"
+		      " { fake: { volume: {} } }, { fake: { volume: {} } },"
+		      " { fake: { volume: {} } }, { fake: { volume: {} } } ]\n",
+		      stderr);
+	struct card *card;
+
+	cr_assert_eq(card_start(config, CARD_CHECK, &card), 0);
+	cr_expect_eq(card->worker_count, 3);
+	for (size_t i = 0; i < card->count; i++) {
+		const struct card_function *function = &card->functions[i];
+		const struct pcie_workers *workers = &function->fn->workers;
+
+		cr_expect_eq(function->loop, card->loops[i % 3]);
+		cr_expect_eq(function->fn->loop, function->loop);
+		cr_expect_eq(workers->count, 3);
+		cr_expect_eq(workers->home, i % 3);
+		cr_expect_eq(workers->loops[(i + 1) % 3],
+			     card->loops[(i + 1) % 3]);
+	}
+	cr_expect_neq(card->loops[0], card->loops[1]);
+	cr_expect(card_stop(&card));
+	card_config_destroy(&config);
+}
+
+Test(card_card, a_user_may_have_more_workers_than_functions)
+{
+	struct card_config *config = parse("card: { workers: 4 }\n"
+					   "functions: [ fake: {volume: {}} ]",
+					   stderr);
+	struct card *card;
+
+	cr_assert_eq(card_start(config, CARD_CHECK, &card), 0);
+	cr_expect_eq(card->worker_count, 4);
+	cr_expect_eq(card->functions[0].fn->workers.count, 4);
+	cr_expect(card_stop(&card));
+	card_config_destroy(&config);
+}
+
+Test(card_card, workers_are_half_of_the_processors_and_at_least_one)
+{
+	cpu_set_t set;
+	unsigned int half;
+
+	cr_assert_eq(sched_getaffinity(0, sizeof set, &set), 0);
+	half = (unsigned int)CPU_COUNT(&set) / 2;
+	cr_expect_eq(card_worker_choice(CARD_WORKERS), half ? half : 1);
+	cr_expect_eq(card_worker_choice(1), 1);
+	CPU_ZERO(&set);
+	CPU_SET((size_t)sched_getcpu(), &set);
+	cr_assert_eq(sched_setaffinity(0, sizeof set, &set), 0);
+	cr_expect_eq(card_worker_choice(CARD_WORKERS), 1);
+}
+
+Test(card_card, one_worker_has_room_for_many_functions)
+{
+	enum { MANY = 100 };
+	char dir[] = "/tmp/card-test-XXXXXX", *text;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	struct card_config *config;
+	struct card *card;
+
+	cr_assert_not_null(mkdtemp(dir));
+	fprintf(out, "card: { workers: 1, socket-dir: %s }\nfunctions:\n", dir);
+	for (int i = 0; i < MANY; i++)
+		fputs("  - fake: { volume: {} }\n", out);
+	fclose(out);
+	config = parse(text, stderr);
+	cr_assert_eq(card_start(config, CARD_SERVE, &card), 0);
+	cr_expect_eq(card->count, MANY);
+	cr_expect_eq(card->functions[MANY - 1].loop, card->functions[0].loop);
+	cr_expect(card_stop(&card));
+	cr_expect_eq(rmdir(dir), 0, "no socket is left");
+	card_config_destroy(&config);
+	free(text);
 }
 
 Test(card_card, the_socket_directory_is_made_private)

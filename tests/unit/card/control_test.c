@@ -18,6 +18,7 @@
 #include "firmware/card/config_file.h"
 #include "firmware/card/rpc.h"
 #include "firmware/rt/clock.h"
+#include "pcie-model/trace.h"
 #include "tests/unit/card/fake.h"
 
 #define PATIENCE_NS (5 * RT_NS_PER_S)
@@ -30,18 +31,17 @@ struct world {
 };
 
 static const char two_functions[] =
+	"card: { workers: 2 }\n"
 	"functions:\n"
 	"  - fake: { volume: { memory: 1MiB } }\n"
 	"  - fake: { volume: { memory: 1MiB } }\n"
 	"faults: [ { target: fake1, point: io_stall, skip: 3 } ]\n";
 
-static void set_up(struct world *world)
+static void set_up_with(struct world *world, const char *text)
 {
 	struct card_source source = { 0 };
 
-	cr_assert_eq(card_source_copy("test", two_functions,
-				      strlen(two_functions), &source),
-		     0);
+	cr_assert_eq(card_source_copy("test", text, strlen(text), &source), 0);
 	cr_assert_eq(
 		card_config_create(fake_types, &source, stderr, &world->config),
 		0);
@@ -50,6 +50,11 @@ static void set_up(struct world *world)
 	cr_assert_eq(card_control_create(world->card, world->loop, NULL,
 					 &world->control, NULL),
 		     0);
+}
+
+static void set_up(struct world *world)
+{
+	set_up_with(world, two_functions);
 }
 
 static void tear_down(struct world *world)
@@ -149,6 +154,7 @@ struct answer_row {
 static const struct answer_row answers[] = {
 	{ "describe", CALL("rpc.describe"), 0, "\"name\": \"fault.set\"" },
 	{ "status", CALL("card.status"), 0, "\"functions\": 2" },
+	{ "workers", CALL("card.status"), 0, "\"workers\": 2" },
 	{ "config", CALL("card.config"), 0, "\"queue-entries\": 64" },
 	{ "list", CALL("function.list"), 0, "\"name\": \"fake1\"" },
 	{ "function's status",
@@ -259,7 +265,7 @@ Test(card_control, a_notification_gets_no_answer)
 	tear_down(&world);
 }
 
-Test(card_control, a_slow_function_holds_up_nobody_else)
+Test(card_control, a_slow_function_holds_up_no_other_worker)
 {
 	struct world world;
 	json_t *answer;
@@ -284,6 +290,35 @@ Test(card_control, a_slow_function_holds_up_nobody_else)
 	json_decref(answer);
 	close(fd);
 	close(other);
+	tear_down(&world);
+}
+
+Test(card_control, functions_of_one_worker_trace_each_under_its_name)
+{
+	static const struct rt_trace_table *const tables[] = {
+		&pcie_trace_table, NULL
+	};
+	static const char *const calls[] = {
+		CALL_WITH("function.reset", "\"function\":\"fake1\""),
+		CALL_WITH("function.reset", "\"function\":\"fake0\""),
+	};
+	struct rt_trace_cursor cursor = { 0 };
+	struct rt_trace_record records[4];
+	struct world world;
+	int fd;
+
+	cr_assert_eq(rt_trace_init(tables), 0);
+	set_up_with(&world, "card: { workers: 1 }\n"
+			    "functions: [ { fake: { volume: {} } },"
+			    " { fake: { volume: {} } } ]\n");
+	fd = greeted(&world);
+	cr_expect_eq(rt_trace_enable("pcie_reset_end", true), 1);
+	for (int i = 0; i < 2; i++)
+		json_decref(ask(&world, fd, calls[i]));
+	cr_assert_eq(rt_trace_read(&cursor, records, 4), 2);
+	cr_expect_str_eq(records[0].source, "fake1");
+	cr_expect_str_eq(records[1].source, "fake0");
+	close(fd);
 	tear_down(&world);
 }
 
