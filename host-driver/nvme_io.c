@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@
 #include "firmware/rt/scope.h"
 
 #define DOORS (HOST_NVME_PAGE / 4) /* of a page, in words */
+#define PHASE (UINT32_C(1) << 16)  /* in the last word of a completion */
 
 struct slot {
 	uint64_t prp1;
@@ -40,7 +42,7 @@ struct host_nvme_io {
 	uint32_t cq_entries;
 	uint32_t head, told; /* told: the head that the controller knows */
 	uint32_t tell_after; /* completions */
-	uint16_t phase;
+	uint32_t phase;      /* in its bit of the last word */
 
 	struct host_nvme_doors *doors;
 	uint32_t slot_bytes;
@@ -225,7 +227,7 @@ static void take_rings(struct host_nvme_io *q, uint32_t nsid)
 	q->cq = host_nvme_at(n, cq->iova);
 	q->cq_entries = cq->entries;
 	q->head = q->told = cq->head;
-	q->phase = cq->phase;
+	q->phase = cq->phase ? PHASE : 0;
 	for (uint32_t i = 0; i < q->entries; i++)
 		q->sq[i] = (struct nvme_cmd){ .nsid = le32_put(nsid) };
 }
@@ -289,44 +291,57 @@ uint64_t host_nvme_io_trapped(const struct host_nvme_io *q)
 
 /* --- Commands ------------------------------------------------------------- */
 
-static struct nvme_cmd *next_entry(struct host_nvme_io *q, uint16_t slot)
+/*
+ * The words of an entry that differ from command to command.  One store each:
+ * the line is in the controller's cache, and on its way here.
+ */
+struct words {
+	le32 head; /* opcode, flags, identifier */
+	le32 same[5];
+	le64 prp1, prp2;
+	le64 lba;
+	le32 cdw12;
+};
+static_assert(offsetof(struct words, prp1) == offsetof(struct nvme_cmd, prp1) &&
+		      offsetof(struct words, cdw12) ==
+			      offsetof(struct nvme_cmd, cdw12),
+	      "4.2");
+
+static inline struct words *next_entry(struct host_nvme_io *q, uint16_t slot)
 {
-	struct nvme_cmd *cmd = &q->sq[q->tail];
+	uint32_t tail = q->tail;
 
 	assert(slot < q->slot_count && !q->slots[slot].is_busy);
 	q->slots[slot].is_busy = true;
-	if (++q->tail == q->entries)
-		q->tail = 0;
-	return cmd;
+	q->tail = tail + 1 == q->entries ? 0 : tail + 1;
+	return (void *)&q->sq[tail];
 }
 
 void host_nvme_io_put(struct host_nvme_io *q, uint8_t opcode, uint16_t slot,
 		      uint64_t lba, uint32_t blocks)
 {
-	struct nvme_cmd *cmd = next_entry(q, slot);
+	struct words *words = next_entry(q, slot);
 	const struct slot *s = &q->slots[slot];
 	uint64_t bytes = (uint64_t)blocks << q->block_shift;
-	unsigned int pages = bytes > HOST_NVME_PAGE;
+	const uint64_t *prp2 = s->prp2;
 
-	assert(blocks > 0 && bytes <= q->slot_bytes);
-	pages += bytes > 2 * HOST_NVME_PAGE;
-	cmd->opcode = opcode;
-	cmd->cid = le16_put(slot);
-	cmd->prp1 = le64_put(s->prp1);
-	cmd->prp2 = le64_put(s->prp2[pages]);
-	cmd->cdw10 = le32_put((uint32_t)lba);
-	cmd->cdw11 = le32_put((uint32_t)(lba >> 32));
-	cmd->cdw12 = le32_put(blocks - 1);
+	assert(bytes - 1 < q->slot_bytes); /* and so blocks is not 0 */
+	prp2 += bytes > HOST_NVME_PAGE;
+	prp2 += bytes > 2 * HOST_NVME_PAGE;
+	words->head = le32_put((uint32_t)slot << 16 | opcode);
+	words->prp1 = le64_put(s->prp1);
+	words->prp2 = le64_put(*prp2);
+	words->lba = le64_put(lba);
+	words->cdw12 = le32_put(blocks - 1);
 }
 
 void host_nvme_io_put_flush(struct host_nvme_io *q, uint16_t slot)
 {
-	struct nvme_cmd *cmd = next_entry(q, slot);
+	struct words *words = next_entry(q, slot);
 
-	cmd->opcode = NVME_NVM_FLUSH;
-	cmd->cid = le16_put(slot);
-	cmd->prp1 = cmd->prp2 = le64_put(0);
-	cmd->cdw10 = cmd->cdw11 = cmd->cdw12 = le32_put(0);
+	words->head = le32_put((uint32_t)slot << 16 | NVME_NVM_FLUSH);
+	words->prp1 = words->prp2 = words->lba = le64_put(0);
+	words->cdw12 = le32_put(0);
 }
 
 int host_nvme_io_ring(struct host_nvme_io *q)
@@ -356,38 +371,48 @@ static int tell_head(struct host_nvme_io *q)
 	return ring(q, true, old, q->head);
 }
 
-/* The last word of the entry: its identifier, phase and status. */
-static uint32_t load_last(const struct host_nvme_io *q)
+/* The last word of an entry: its identifier, phase and status. */
+static inline uint32_t load_last(const struct nvme_cqe *cqe)
 {
-	const uint32_t *words = (const void *)&q->cq[q->head];
+	const uint32_t *words = (const void *)cqe;
 
 	/* Nothing of the entry or its data is read before its phase. */
 	return le32toh(__atomic_load_n(&words[3], __ATOMIC_ACQUIRE));
 }
 
+static inline bool give_back(struct host_nvme_io *q, uint32_t slot)
+{
+	bool is_right = slot < q->slot_count && q->slots[slot].is_busy;
+
+	if (is_right)
+		q->slots[slot].is_busy = false;
+	return is_right;
+}
+
 int host_nvme_io_poll(struct host_nvme_io *q, struct host_nvme_io_done *done,
 		      unsigned int max)
 {
-	unsigned int count = 0;
-	uint32_t last;
+	uint32_t head = q->head, phase = q->phase, last;
+	unsigned int count;
 	int rc;
 
-	while (count < max && ((last = load_last(q)) >> 16 & 1) == q->phase) {
-		uint16_t slot = (uint16_t)last;
-
-		if (slot >= q->slot_count || !q->slots[slot].is_busy)
+	for (count = 0; count < max; count++) {
+		last = load_last(&q->cq[head]);
+		if ((last ^ phase) & PHASE)
+			break;
+		if (!give_back(q, last & 0xffff))
 			return -EPROTO;
-		q->slots[slot].is_busy = false;
-		done[count++] = (struct host_nvme_io_done){
-			.slot = slot, .status = last >> 17 & 0x7ff
-		};
-		if (++q->head == q->cq_entries) {
-			q->head = 0;
-			q->phase ^= 1;
+		done[count].slot = (uint16_t)last;
+		done[count].status = (uint16_t)(last >> 17 & 0x7ff);
+		if (++head == q->cq_entries) {
+			head = 0;
+			phase ^= PHASE;
 		}
 	}
 	if (count == 0)
 		return 0;
+	q->head = head;
+	q->phase = phase;
 	rc = tell_head(q);
 	return rc < 0 ? rc : (int)count;
 }

@@ -40,6 +40,16 @@ static int fail(struct perf_job *job, int rc, const char *what)
 	return rc;
 }
 
+static inline bool is_write(const struct perf_request *r)
+{
+	return r->what & 1;
+}
+
+static inline uint64_t block_of(const struct perf_request *r)
+{
+	return r->what >> 1;
+}
+
 static uint64_t thread_ns(void)
 {
 	struct timespec now;
@@ -51,7 +61,7 @@ static uint64_t thread_ns(void)
 /* --- What to do next ------------------------------------------------------ */
 
 /* SplitMix64: a few instructions, and good enough for offsets. */
-static uint64_t draw(struct perf_job *job)
+static inline uint64_t draw(struct perf_job *job)
 {
 	uint64_t z = job->random += UINT64_C(0x9e3779b97f4a7c15);
 
@@ -68,7 +78,7 @@ static uint64_t choose_written(struct perf_job *job)
 	return job->next++;
 }
 
-static uint64_t choose_block(struct perf_job *job)
+static inline uint64_t choose_block(struct perf_job *job)
 {
 	__extension__ typedef unsigned __int128 product;
 	uint64_t block;
@@ -81,7 +91,7 @@ static uint64_t choose_block(struct perf_job *job)
 	return block;
 }
 
-static bool choose_write(struct perf_job *job)
+static inline bool choose_write(struct perf_job *job)
 {
 	if (!job->is_mixed)
 		return job->read_percent == 0;
@@ -121,24 +131,42 @@ static void fill(struct perf_job *job, uint16_t slot, uint64_t block)
 	perf_verify_fill(host_nvme_io_buffer(job->q, slot), &stamp);
 }
 
-static void put(struct perf_job *job, uint16_t slot, uint64_t now)
+/* What --verify has to do before a command. */
+static __attribute__((noinline)) uint64_t
+prepare(struct perf_job *job, uint16_t slot, uint64_t block, bool is_a_write)
 {
-	bool is_write = choose_write(job);
-	uint64_t block =
-		job->is_reading_back ? choose_written(job) : choose_block(job);
+	if (job->is_reading_back)
+		block = choose_written(job);
+	block = claim_block(job, block);
+	if (is_a_write)
+		fill(job, slot, block);
+	return block;
+}
 
-	if (job->generations) {
-		block = claim_block(job, block);
-		if (is_write)
-			fill(job, slot, block);
-	}
-	job->requests[slot] = (struct perf_request){ .start = now,
-						     .block = block,
-						     .is_write = is_write };
-	host_nvme_io_put(job->q, is_write ? NVME_NVM_WRITE : NVME_NVM_READ,
+static inline void put(struct perf_job *job, uint16_t slot, uint64_t now)
+{
+	bool is_a_write = choose_write(job);
+	uint64_t block = choose_block(job);
+
+	if (job->generations)
+		block = prepare(job, slot, block, is_a_write);
+	job->requests[slot] =
+		(struct perf_request){ .start = now,
+				       .what = block << 1 | is_a_write };
+	host_nvme_io_put(job->q, is_a_write ? NVME_NVM_WRITE : NVME_NVM_READ,
 			 slot, job->first_lba + block * job->lbas, job->lbas);
-	job->in_flight++;
-	job->left--;
+}
+
+/* As many commands as there are slots, or as are left. */
+static void put_all(struct perf_job *job, const struct host_nvme_io_done *done,
+		    unsigned int n, uint64_t now)
+{
+	if (n > job->left)
+		n = (unsigned int)job->left;
+	for (unsigned int i = 0; i < n; i++)
+		put(job, done[i].slot, now);
+	job->left -= n;
+	job->in_flight += n;
 }
 
 /* --- What came back ------------------------------------------------------- */
@@ -147,13 +175,13 @@ static int complain(struct perf_job *job, const struct perf_request *r,
 		    const char *what)
 {
 	const struct perf_device *d = job->run->device;
-	uint64_t lba = job->first_lba + r->block * job->lbas;
+	uint64_t lba = job->first_lba + block_of(r) * job->lbas;
 
 	if (job->error.code == 0)
 		rt_error_set(&job->error, -EIO,
 			     "%s of %u blocks at LBA %" PRIu64
 			     " (offset %" PRIu64 "): %s",
-			     r->is_write ? "write" : "read", job->lbas, lba,
+			     is_write(r) ? "write" : "read", job->lbas, lba,
 			     lba * d->block_bytes, what);
 	atomic_store(&job->run->failed, 1);
 	return -EIO;
@@ -163,11 +191,11 @@ static int complain(struct perf_job *job, const struct perf_request *r,
 static int check(struct perf_job *job, uint16_t slot,
 		 const struct perf_request *r)
 {
-	struct perf_stamp stamp = stamp_of(job, r->block);
+	struct perf_stamp stamp = stamp_of(job, block_of(r));
 	char text[128];
 
-	job->generations[r->block] &= (uint16_t)~IN_FLIGHT;
-	if (r->is_write)
+	job->generations[block_of(r)] &= (uint16_t)~IN_FLIGHT;
+	if (is_write(r))
 		return 0;
 	if (stamp.generation == 0 && job->run->options->read_percent < 100)
 		return 0;
@@ -178,25 +206,42 @@ static int check(struct perf_job *job, uint16_t slot,
 	return complain(job, r, text);
 }
 
-static int accept(struct perf_job *job, const struct host_nvme_io_done *done,
-		  const struct perf_request *r)
+/* Something is to be said or done about a completion. */
+static __attribute__((noinline)) int
+look_at(struct perf_job *job, const struct host_nvme_io_done *done,
+	const struct perf_request *r)
 {
 	char text[32];
 
-	job->in_flight--;
-	if (__builtin_expect(done->status != 0, 0)) {
+	if (done->status) {
 		snprintf(text, sizeof text, "status %x/%02x", done->status >> 8,
 			 done->status & 0xff);
 		return complain(job, r, text);
 	}
-	return job->generations ? check(job, done->slot, r) : 0;
+	return check(job, done->slot, r);
+}
+
+/* Keep what is known of the commands, since their slots are used again. */
+static int accept(struct perf_job *job, const struct host_nvme_io_done *done,
+		  unsigned int n, struct perf_request *past)
+{
+	bool is_checked = job->generations;
+	int rc = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		past[i] = job->requests[done[i].slot];
+		if (__builtin_expect(done[i].status || is_checked, 0))
+			rc |= look_at(job, &done[i], &past[i]);
+	}
+	job->in_flight -= n;
+	return rc;
 }
 
 static void count(struct perf_job *job, const struct perf_request *r,
 		  unsigned int n, uint64_t now)
 {
 	for (unsigned int i = 0; i < n; i++)
-		perf_histogram_add(r[i].is_write ? &job->writes : &job->reads,
+		perf_histogram_add(is_write(&r[i]) ? &job->writes : &job->reads,
 				   now - r[i].start);
 	atomic_store_explicit(&job->done_ios,
 			      job->reads.count + job->writes.count,
@@ -248,24 +293,19 @@ static int turn(struct perf_job *job, const struct host_nvme_io_done *done,
 {
 	struct perf_request past[BATCH];
 	uint64_t start = now;
-	int rc = 0, rang;
+	int rc;
 
 	obey(job);
-	for (unsigned int i = 0; i < n; i++) {
-		past[i] = job->requests[done[i].slot];
-		rc |= accept(job, &done[i], &past[i]);
-	}
-	if (rc < 0)
+	if (accept(job, done, n, past) < 0)
 		job->left = 0;
 	if (job->think_ns && job->left) {
 		think(job);
 		start = perf_ticks();
 	}
-	for (unsigned int i = 0; i < n && job->left; i++)
-		put(job, done[i].slot, start);
-	rang = host_nvme_io_ring(job->q);
+	put_all(job, done, n, start);
+	rc = host_nvme_io_ring(job->q);
 	count(job, past, n, now);
-	return rang < 0 ? fail(job, rang, "a doorbell") : 0;
+	return rc < 0 ? fail(job, rc, "a doorbell") : 0;
 }
 
 /* Nothing came back: be sure that the device lives and that we shall go on. */
@@ -328,12 +368,14 @@ static int one_turn(struct perf_job *job)
 static void run_load(struct perf_job *job)
 {
 	uint64_t now = perf_ticks();
-	int rc = 0;
+	int rc;
 
-	for (uint16_t slot = 0; slot < job->depth && job->left; slot++)
-		put(job, slot, now);
-	if (host_nvme_io_ring(job->q) < 0)
-		rc = fail(job, -EIO, "a doorbell");
+	for (uint16_t slot = 0; slot < job->depth; slot++)
+		put_all(job, &(struct host_nvme_io_done){ .slot = slot }, 1,
+			now);
+	rc = host_nvme_io_ring(job->q);
+	if (rc < 0)
+		fail(job, rc, "a doorbell");
 	while (job->in_flight > 0 && rc == 0)
 		rc = one_turn(job);
 }

@@ -34,8 +34,7 @@ struct perf_run {
 
 struct perf_request {
 	uint64_t start; /* ticks */
-	uint64_t block; /* of the job's area, in units of --bs */
-	bool is_write;
+	uint64_t what;  /* twice the block of the job's area, plus is_write */
 };
 
 struct perf_job {
