@@ -98,9 +98,12 @@ class Card:
         path.write_text(json.dumps(config, indent=2))
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [BUILD / "nitro-card", "--config", path], stdin=subprocess.DEVNULL,
+                self.command(path), stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log)
         wait_until(self.is_ready, 20, f"card ready (see {self.log})")
+
+    def command(self, config):
+        return [BUILD / "nitro-card", "--config", config]
 
     def is_ready(self):
         self.must_run()
