@@ -27,6 +27,13 @@ static const char *const level_words[] = {
 	[RT_LOG_DEBUG] = "debug",
 };
 
+/* As options and configurations have them. */
+static const char *const level_keys[] = {
+	[RT_LOG_ERROR] = "error",   [RT_LOG_WARN] = "warn",
+	[RT_LOG_NOTICE] = "notice", [RT_LOG_INFO] = "info",
+	[RT_LOG_DEBUG] = "debug",
+};
+
 static _Atomic int log_level = RT_LOG_INFO;
 
 void rt_log_set_level(enum rt_log_level level)
@@ -37,7 +44,7 @@ void rt_log_set_level(enum rt_log_level level)
 int rt_log_level_parse(const char *word, enum rt_log_level *out)
 {
 	for (size_t i = 0; i < RT_COUNT(level_words); i++) {
-		if (strcmp(word, level_words[i]))
+		if (strcmp(word, level_words[i]) && strcmp(word, level_keys[i]))
 			continue;
 		*out = (enum rt_log_level)i;
 		return 0;

@@ -124,6 +124,8 @@ Test(rt_log, levels_have_words)
 
 	cr_expect_eq(rt_log_level_parse("debug", &level), 0);
 	cr_expect_eq(level, RT_LOG_DEBUG);
+	cr_expect_eq(rt_log_level_parse("warn", &level), 0);
+	cr_expect_eq(level, RT_LOG_WARN);
 	cr_expect_eq(rt_log_level_parse("warning", &level), 0);
 	cr_expect_eq(level, RT_LOG_WARN);
 	cr_expect_eq(rt_log_level_parse("loud", &level), -EINVAL);
