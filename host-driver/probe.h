@@ -54,9 +54,10 @@ struct probe {
 	struct host_function *fn;
 	struct host_nvme *nvme; /* NULL: not an NVMe controller */
 	bool is_socket;
-	bool is_hopeless; /* it cannot be made ready any more */
-	unsigned int
-		unready_count; /* rules in a row that it was not ready for */
+	bool is_hopeless;  /* it cannot be made ready any more */
+	bool keeps_queues; /* a controller reset leaves queues behind */
+	/* Rules in a row that it could not be made ready for. */
+	unsigned int unready_count;
 	uint64_t memory_mark;
 	int bus_error;  /* the first one of this rule */
 	char text[320]; /* why a rule is broken or skipped */
@@ -183,11 +184,11 @@ struct probe_cmd {
 	uint32_t cdw10, cdw11, cdw12, cdw13;
 };
 struct nvme_cmd probe_entry(struct probe_cmd cmd);
-/* Submit, wait, and return as host_nvme_call() does. */
+/* Submit, wait, and return as host_nvme_call() does; cqe may be NULL. */
+int probe_call(struct probe *p, uint16_t sq, struct probe_cmd cmd,
+	       struct nvme_cqe *cqe);
 int probe_admin(struct probe *p, struct probe_cmd cmd);
-int probe_admin_cqe(struct probe *p, struct probe_cmd cmd,
-		    struct nvme_cqe *cqe);
-int probe_nvm(struct probe *p, struct probe_cmd cmd);
+int probe_nvm(struct probe *p, struct probe_cmd cmd); /* in queue 1 */
 /* Submit without waiting. */
 int probe_start(struct probe *p, uint16_t sq, struct probe_cmd cmd,
 		uint16_t *cid);

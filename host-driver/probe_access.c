@@ -219,31 +219,34 @@ struct nvme_cmd probe_entry(struct probe_cmd cmd)
 	};
 }
 
-int probe_admin_cqe(struct probe *p, struct probe_cmd cmd, struct nvme_cqe *cqe)
-{
-	struct nvme_cmd entry = probe_entry(cmd);
-
-	return host_nvme_call(p->nvme, 0, &entry, cqe);
-}
-
-int probe_admin(struct probe *p, struct probe_cmd cmd)
-{
-	return probe_admin_cqe(p, cmd, NULL);
-}
-
-int probe_nvm(struct probe *p, struct probe_cmd cmd)
-{
-	struct nvme_cmd entry = probe_entry(cmd);
-
-	return host_nvme_call(p->nvme, 1, &entry, NULL);
-}
-
 int probe_start(struct probe *p, uint16_t sq, struct probe_cmd cmd,
 		uint16_t *cid)
 {
 	struct nvme_cmd entry = probe_entry(cmd);
 
+	/* A rule goes on and puts data back after its queue went wrong. */
+	if (!p->nvme->sqs[sq].iova)
+		return -ENOENT;
 	return host_nvme_submit(p->nvme, sq, &entry, cid);
+}
+
+int probe_call(struct probe *p, uint16_t sq, struct probe_cmd cmd,
+	       struct nvme_cqe *cqe)
+{
+	uint16_t cid;
+	int rc = probe_start(p, sq, cmd, &cid);
+
+	return rc < 0 ? rc : host_nvme_wait(p->nvme, sq, cid, cqe);
+}
+
+int probe_admin(struct probe *p, struct probe_cmd cmd)
+{
+	return probe_call(p, 0, cmd, NULL);
+}
+
+int probe_nvm(struct probe *p, struct probe_cmd cmd)
+{
+	return probe_call(p, 1, cmd, NULL);
 }
 
 struct probe_cmd probe_read(const struct probe *p, uint64_t lba,

@@ -21,6 +21,7 @@
 #define NIDT_CSI     4u
 #define LIST_ENTRIES 1024u
 #define TEXT_SPACE   ' '
+#define STABLE_BYTES offsetof(struct nvme_id_ctrl, reserved102)
 
 /* --- Any admin command ---------------------------------------------------- */
 
@@ -65,8 +66,13 @@ enum probe_verdict probe_admin_not_offered(struct probe *p)
 					    .prp1 = page,
 					    .prp2 = page,
 				    });
-		if (probe_want(p, rc, PROBE_INVALID_OPCODE) != PROBE_HOLDS)
-			return PROBE_BROKEN;
+		if (rc != PROBE_INVALID_OPCODE)
+			return probe_broken(p,
+					    "opcode %02xh: %x/%02xh, not "
+					    "0/01h",
+					    commands[i].opcode,
+					    (unsigned int)rc >> 8 & 7,
+					    (unsigned int)rc & 0xff);
 	}
 	return PROBE_HOLDS;
 }
@@ -248,10 +254,11 @@ enum probe_verdict probe_identify_reserved_cns(struct probe *p)
 
 enum probe_verdict probe_identify_stable(struct probe *p)
 {
-	const struct nvme_id_ctrl *id;
-	int rc;
+	const struct nvme_id_ctrl *id, *before;
+	int rc = identify_controller(p, &before);
 
-	rc = host_nvme_disable(p->nvme);
+	if (rc == 0)
+		rc = host_nvme_disable(p->nvme);
 	if (rc == 0 && host_reset(p->fn) == 0) {
 		probe_config_set(p, 4, 2, 6);
 		rc = host_nvme_disable(p->nvme);
@@ -262,13 +269,14 @@ enum probe_verdict probe_identify_stable(struct probe *p)
 		rc = identify_controller(p, &id);
 	if (rc)
 		return probe_failed(p, rc, "Identify after a reset");
-	if (memcmp(id, &p->id, offsetof(struct nvme_id_ctrl, reserved102)))
-		return probe_broken(p, "the first 102 bytes are others");
-	if (id->mdts != p->id.mdts || le32_get(id->nn) != le32_get(p->id.nn) ||
-	    le16_get(id->oncs) != le16_get(p->id.oncs) ||
-	    le16_get(id->oacs) != le16_get(p->id.oacs) ||
-	    le16_get(id->awupf) != le16_get(p->id.awupf))
-		return probe_broken(p, "MDTS, NN, ONCS, OACS or AWUPF changed");
+	if (memcmp(id, before, STABLE_BYTES))
+		return probe_broken(p, "the first %u bytes are others",
+				    (unsigned int)STABLE_BYTES);
+	if (le32_get(id->nn) != le32_get(before->nn) ||
+	    le16_get(id->oncs) != le16_get(before->oncs) ||
+	    le16_get(id->oacs) != le16_get(before->oacs) ||
+	    le16_get(id->awupf) != le16_get(before->awupf))
+		return probe_broken(p, "NN, ONCS, OACS or AWUPF changed");
 	return PROBE_HOLDS;
 }
 

@@ -273,8 +273,8 @@ static int abort_command(struct probe *p, uint16_t sqid, uint16_t cid,
 			 uint32_t *dw0)
 {
 	struct nvme_cqe cqe = { 0 };
-	int rc = probe_admin_cqe(
-		p,
+	int rc = probe_call(
+		p, 0,
 		(struct probe_cmd){ .opcode = NVME_ADMIN_ABORT,
 				    .cdw10 = (uint32_t)cid << 16 | sqid },
 		&cqe);

@@ -37,8 +37,8 @@ static int get_feature(struct probe *p, uint8_t fid, uint32_t select,
 		       uint32_t nsid, uint32_t *out)
 {
 	struct nvme_cqe cqe = { 0 };
-	int rc = probe_admin_cqe(
-		p,
+	int rc = probe_call(
+		p, 0,
 		(struct probe_cmd){ .opcode = NVME_ADMIN_GET_FEATURES,
 				    .nsid = nsid,
 				    .prp1 = probe_page(p),
@@ -150,6 +150,8 @@ static enum probe_verdict keeps(struct probe *p, uint8_t fid, uint32_t value,
 
 	if (rc == 0)
 		rc = set_feature(p, fid, 0, value);
+	if (rc == PROBE_NOT_CHANGEABLE)
+		return probe_skip(p, "it cannot be changed");
 	if (rc == 0)
 		rc = get_feature(p, fid, 0, 0, &after);
 	if (rc)
@@ -190,6 +192,8 @@ enum probe_verdict probe_feature_reset(struct probe *p)
 	if (rc == 0)
 		rc = set_feature(p, NVME_FID_COALESCING, 0,
 				 before ^ COALESCING);
+	if (rc == PROBE_NOT_CHANGEABLE)
+		return probe_skip(p, "it cannot be changed");
 	if (rc == 0)
 		rc = host_nvme_disable(p->nvme);
 	if (rc == 0)
@@ -473,7 +477,7 @@ enum probe_verdict probe_log_error_entry(struct probe *p)
 {
 	const struct nvme_error_entry *entry;
 	struct nvme_cqe cqe = { 0 };
-	int rc = probe_admin_cqe(p, (struct probe_cmd){ .opcode = 0x03 }, &cqe);
+	int rc = probe_call(p, 0, (struct probe_cmd){ .opcode = 0x03 }, &cqe);
 
 	if (rc < 0)
 		return probe_failed(p, rc, "a bad command");

@@ -197,6 +197,8 @@ static int pin_on(struct probe *p, struct bells *bells)
 	if (probe_irq_count(p, VFIO_PCI_INTX_IRQ_INDEX) == 0)
 		return -EOPNOTSUPP;
 	rc = bells_make(p, VFIO_PCI_INTX_IRQ_INDEX, bells);
+	probe_config_set(p, PCI_COMMAND, 2,
+			 PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	if (rc == 0)
 		rc = pair_with_vector(p, 0);
 	/* What the admin queue had to say has been taken. */
@@ -345,6 +347,22 @@ enum probe_verdict probe_reset_forgets_queues(struct probe *p)
 	if (!probe_snapshot_holds(p, &before))
 		return probe_broken(p, "the old queue still works");
 	rc = probe_make_pair(p, 1, ENTRIES);
+	return rc ? probe_failed(p, rc, "making it anew") : PROBE_HOLDS;
+}
+
+/* A completion queue without a submission queue is easily forgotten. */
+enum probe_verdict probe_reset_forgets_cq(struct probe *p)
+{
+	int rc = host_nvme_create_cq(p->nvme, 1, ENTRIES, -1);
+
+	if (rc)
+		return probe_failed(p, rc, "making it");
+	rc = host_nvme_disable(p->nvme);
+	if (rc == 0)
+		rc = host_nvme_enable(p->nvme);
+	if (rc)
+		return probe_failed(p, rc, "resetting");
+	rc = host_nvme_create_cq(p->nvme, 1, ENTRIES, -1);
 	return rc ? probe_failed(p, rc, "making it anew") : PROBE_HOLDS;
 }
 

@@ -54,13 +54,11 @@ static int one_block(struct probe *p, struct host_nvme_data *data)
 enum probe_verdict probe_io_unknown_opcode(struct probe *p)
 {
 	static const uint8_t opcodes[] = { 0x03, 0x06, 0x07, 0x0a, 0x7e };
-	struct nvme_cmd cmd;
 	int rc;
 
 	for (size_t i = 0; i < RT_COUNT(opcodes); i++) {
-		cmd = probe_entry((struct probe_cmd){ .opcode = opcodes[i],
+		rc = probe_nvm(p, (struct probe_cmd){ .opcode = opcodes[i],
 						      .nsid = p->nsid });
-		rc = host_nvme_call(p->nvme, 1, &cmd, NULL);
 		if (probe_want(p, rc, PROBE_INVALID_OPCODE) != PROBE_HOLDS)
 			return PROBE_BROKEN;
 	}
@@ -415,7 +413,10 @@ enum probe_verdict probe_transfer_identify_offset(struct probe *p)
 	int rc =
 		probe_data(p, sizeof bytes,
 			   SHAPE(.offset = 0x404, .is_scattered = true), &data);
+	const void *plain;
 
+	if (rc == 0)
+		rc = probe_identify(p, NVME_CNS_CONTROLLER, 0, &plain);
 	if (rc == 0)
 		rc = probe_admin(
 			p, (struct probe_cmd){ .opcode = NVME_ADMIN_IDENTIFY,
@@ -425,7 +426,7 @@ enum probe_verdict probe_transfer_identify_offset(struct probe *p)
 	if (rc)
 		return probe_failed(p, rc, "Identify");
 	host_nvme_data_get(p->nvme, &data, bytes);
-	if (memcmp(bytes, &p->id, offsetof(struct nvme_id_ctrl, reserved102)))
+	if (memcmp(bytes, plain, sizeof bytes))
 		return probe_broken(p, "the data is not the same");
 	return probe_guards_hold(p, &data)
 		       ? PROBE_HOLDS

@@ -60,7 +60,9 @@ enum probe_verdict probe_pci_identity_read_only(struct probe *p)
 
 	for (size_t i = 0; i < RT_COUNT(fields); i++) {
 		before = probe_config_get(p, fields[i].offset, 4);
-		probe_config_set(p, fields[i].offset, 4, ~before);
+		/* It may be refused as well as ignored. */
+		(void)host_write32(p->fn, HOST_CONFIG, fields[i].offset,
+				   ~before);
 		after = probe_config_get(p, fields[i].offset, 4);
 		if (after != before)
 			return probe_broken(p, "%s: %08xh became %08xh",
@@ -349,6 +351,14 @@ struct msix {
 	uint64_t table, pba, table_size, pba_size;
 };
 
+/* A server may leave the table to its client, and refuse every access. */
+static bool has_table(struct probe *p, const struct msix *m)
+{
+	uint32_t word;
+
+	return host_read32(p->fn, m->table_bar, m->table, &word) == 0;
+}
+
 static bool find_msix(struct probe *p, struct msix *out)
 {
 	uint32_t table, pba;
@@ -416,6 +426,8 @@ enum probe_verdict probe_pci_msix_table(struct probe *p)
 
 	if (!find_msix(p, &m))
 		return probe_skip(p, "no MSI-X");
+	if (!has_table(p, &m))
+		return probe_skip(p, "the table is left to the client");
 	for (unsigned int i = 0; i < m.count; i++) {
 		at = m.table + (uint64_t)MSIX_ENTRY * i;
 		le_store(entry, 8, UINT64_C(0xfee00000) + 0x1000u * i);
@@ -450,7 +462,7 @@ enum probe_verdict probe_pci_msix_reset(struct probe *p)
 	    (PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL))
 		return probe_broken(p, "MSI-X is on after a reset");
 	probe_config_set(p, PCI_COMMAND, 2, COMMAND_ON);
-	for (unsigned int i = 0; i < m.count; i++) {
+	for (unsigned int i = 0; has_table(p, &m) && i < m.count; i++) {
 		if (host_read32(p->fn, m.table_bar,
 				m.table + (uint64_t)MSIX_ENTRY * i + 12,
 				&control))

@@ -307,10 +307,10 @@ enum probe_verdict probe_queue_delete_cq_in_use(struct probe *p)
 
 static int one_flush(struct probe *p, uint16_t sq)
 {
-	struct nvme_cmd cmd = probe_entry((struct probe_cmd){
-		.opcode = NVME_NVM_FLUSH, .nsid = p->nsid });
-
-	return host_nvme_call(p->nvme, sq, &cmd, NULL);
+	return probe_call(
+		p, sq,
+		(struct probe_cmd){ .opcode = NVME_NVM_FLUSH, .nsid = p->nsid },
+		NULL);
 }
 
 enum probe_verdict probe_queue_make_again(struct probe *p)

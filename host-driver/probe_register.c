@@ -12,7 +12,8 @@
 
 #define REG_NSSR        0x20u
 #define REG_RESERVED    0x18u
-#define CAP_RESERVED    (BITS(23, 19) | BITS(63, 58))
+#define CAP_RESERVED    (BITS(23, 19) | BITS(63, 58)) /* up to 1.4 */
+#define CAP_RESERVED_2  (BITS(23, 19) | BITS(63, 62)) /* 2.0 */
 #define AQA_RESERVED    (BITS(31, 28) | BITS(15, 12))
 #define CSTS_STATE      (NVME_CSTS_RDY | NVME_CSTS_CFS | NVME_CSTS_SHST)
 #define NSSR_NO_MAGIC   0x12345678u
@@ -24,8 +25,10 @@
 enum probe_verdict probe_register_cap(struct probe *p)
 {
 	uint64_t cap = probe_get64(p, NVME_REG_CAP);
+	uint64_t reserved =
+		probe_has_version(p, 2, 0) ? CAP_RESERVED_2 : CAP_RESERVED;
 
-	if (cap & CAP_RESERVED)
+	if (cap & reserved)
 		return probe_broken(p, "reserved bits are set: %016llxh",
 				    (unsigned long long)cap);
 	if (bits_get(NVME_CAP_MQES, cap) == 0)

@@ -229,6 +229,10 @@ static void print_nvme(json_t *n)
 {
 	if (!n)
 		return;
+	if (!*word(n, "model")) {
+		printf("  NVMe %s\n", word(n, "version"));
+		return;
+	}
 	printf("  NVMe %s: %s, serial %s, firmware %s\n", word(n, "version"),
 	       word(n, "model"), word(n, "serial"), word(n, "firmware"));
 	printf("  %d queue pairs of %d entries, transfers of %d bytes at "

@@ -92,7 +92,8 @@ static int switch_off(struct probe *p)
 
 	p->bus_error = 0;
 	probe_config_set(p, PCI_COMMAND, 2,
-			 PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+			 PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
+				 PCI_COMMAND_INTX_DISABLE);
 	calm_interrupts(p);
 	if (p->bus_error)
 		return p->bus_error;
@@ -113,20 +114,26 @@ static int get_ready(struct probe *p, enum probe_need need)
 	return rc;
 }
 
-static int prepare_nvme(struct probe *p, enum probe_need need)
+static int bring_up(struct probe *p, enum probe_need need)
 {
 	int rc = switch_off(p);
 
-	if (rc < 0) {
-		if (host_reset(p->fn) == 0)
-			rc = switch_off(p);
-		if (rc < 0 && probe_reopen(p) == 0)
-			rc = switch_off(p);
-	}
-	if (rc < 0)
-		return rc;
-	rewind_memory(p);
-	return need >= PROBE_ADMIN ? get_ready(p, need) : 0;
+	if (rc == 0)
+		rewind_memory(p);
+	if (rc == 0 && need >= PROBE_ADMIN)
+		rc = get_ready(p, need);
+	return rc;
+}
+
+static int prepare_nvme(struct probe *p, enum probe_need need)
+{
+	int rc = p->keeps_queues ? -EAGAIN : bring_up(p, need);
+
+	if (rc != 0 && !p->keeps_queues && host_reset(p->fn) == 0)
+		rc = bring_up(p, need);
+	if (rc != 0 && probe_reopen(p) == 0)
+		rc = bring_up(p, need);
+	return rc;
 }
 
 static int prepare(struct probe *p, enum probe_need need)
@@ -147,7 +154,7 @@ static int prepare(struct probe *p, enum probe_need need)
 static const char *not_for(const struct probe *p, const struct probe_rule *rule)
 {
 	if (p->is_hopeless)
-		return "the function does not answer any more";
+		return "the controller cannot be made ready any more";
 	if (!p->nvme && (rule->need > PROBE_BUS))
 		return "not an NVMe controller";
 	if ((rule->flags & PROBE_SOCKET) && !p->is_socket)
@@ -289,6 +296,23 @@ static void survey_namespace(struct probe *p)
 		p->nsid = 0;
 }
 
+/*
+ * A controller that remembers a completion queue through a reset would break
+ * most rules about queues: it gets a new connection for each of them, and
+ * breaks the one rule that is about this.
+ */
+static void survey_reset(struct probe *p)
+{
+	int rc = host_nvme_create_cq(p->nvme, 1, 4, -1);
+
+	if (rc == 0)
+		rc = host_nvme_disable(p->nvme);
+	if (rc == 0)
+		rc = host_nvme_enable(p->nvme);
+	if (rc == 0)
+		p->keeps_queues = host_nvme_create_cq(p->nvme, 1, 4, -1) != 0;
+}
+
 /* What is missing here is found missing by the rules. */
 static void survey(struct probe *p)
 {
@@ -312,6 +336,7 @@ static void survey(struct probe *p)
 			      (const void **)&smart) == 0)
 		p->temperature_k = (uint32_t)le_load(smart->temperature_k, 2);
 	survey_namespace(p);
+	survey_reset(p);
 }
 
 int probe_open(struct probe *p, struct rt_error *error)

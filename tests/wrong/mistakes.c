@@ -89,6 +89,9 @@ WRAP(int, pcie_capabilities_build, struct pcie_function *fn)
 	return error;
 }
 
+/* Completion queues made since the function was reset. */
+static unsigned int made_queues;
+
 static bool forgets(enum pcie_reset_reason why)
 {
 	return (why == PCIE_RESET_FLR && makes(M_flr_forgotten)) ||
@@ -98,6 +101,7 @@ static bool forgets(enum pcie_reset_reason why)
 WRAP(int, pcie_function_reset, struct pcie_function *fn,
      enum pcie_reset_reason why, pcie_done_fn *done, void *opaque)
 {
+	made_queues = 0;
 	if (!forgets(why))
 		return __real_pcie_function_reset(fn, why, done, opaque);
 	if (done)
@@ -254,8 +258,11 @@ static nvme_status pretend(nvme_status status, nvme_status refusal,
 
 WRAP(nvme_status, ebs_admin_create_cq, struct ebs_request *r)
 {
-	return pretend(__real_ebs_admin_create_cq(r), NVME_INVALID_QUEUE_SIZE,
-		       M_cq_size_unchecked);
+	nvme_status status = __real_ebs_admin_create_cq(r);
+
+	if (makes(M_queues_kept) && ++made_queues > 1)
+		return NVME_INVALID_QID;
+	return pretend(status, NVME_INVALID_QUEUE_SIZE, M_cq_size_unchecked);
 }
 
 WRAP(nvme_status, ebs_admin_create_sq, struct ebs_request *r)
