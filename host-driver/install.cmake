@@ -50,6 +50,8 @@ foreach(header
 		DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/nitro-card/${folder})
 endforeach()
 
-# The example, built with everything else so that it cannot rot.
+# The examples, built with everything else so that they cannot rot.
 add_executable(nvme_identify examples/nvme_identify.c)
 target_link_libraries(nvme_identify PRIVATE host_driver)
+add_executable(list_functions examples/list_functions.c)
+target_link_libraries(list_functions PRIVATE host_scan)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * libpci, used on a dump.  This file is ours and under the licence above;
- * libpci is under the GNU GPL, and a program that links both is under the GPL
- * as a whole.
+ * libpci, used on a dump and on sysfs.  This file is ours and under the licence
+ * above; libpci is under the GNU GPL, and a program that links both is under
+ * the GPL as a whole.
  *
  * libpci reads a dump from a path only, so the text goes through a memfd, and
  * its error callback must not return, so it jumps.  One call at a time: the
@@ -13,6 +13,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -21,6 +22,8 @@
 #include "host-driver/scan.h"
 
 #define BYTES_PER_LINE 16u
+#define IDENTITY                                                               \
+	(PCI_FILL_IDENT | PCI_FILL_CLASS | PCI_FILL_CLASS_EXT | PCI_FILL_SUBSYS)
 
 /* The call under way; libpci passes nothing to its callbacks. */
 struct escape {
@@ -132,6 +135,17 @@ static int list_capabilities(const struct pci_dev *dev, struct host_scan *out)
 	return 0;
 }
 
+static void take_identity(const struct pci_dev *dev, struct host_scan *out)
+{
+	out->vendor = dev->vendor_id;
+	out->device = dev->device_id;
+	out->class_code = dev->device_class;
+	out->programming_interface = dev->prog_if;
+	out->revision = dev->rev_id;
+	out->subsystem_vendor = dev->subsys_vendor_id;
+	out->subsystem = dev->subsys_id;
+}
+
 static int read_device(struct pci_access *access, struct host_scan *out)
 {
 	struct pci_dev *dev;
@@ -142,31 +156,34 @@ static int read_device(struct pci_access *access, struct host_scan *out)
 	if (!dev)
 		return rt_error_set(escape->error, -EINVAL,
 				    "libpci found no function");
-	pci_fill_info(dev, PCI_FILL_IDENT | PCI_FILL_CLASS |
-				   PCI_FILL_CLASS_EXT | PCI_FILL_SUBSYS |
-				   PCI_FILL_CAPS | PCI_FILL_EXT_CAPS);
-	out->vendor = dev->vendor_id;
-	out->device = dev->device_id;
-	out->class_code = dev->device_class;
-	out->programming_interface = dev->prog_if;
-	out->revision = dev->rev_id;
-	out->subsystem_vendor = dev->subsys_vendor_id;
-	out->subsystem = dev->subsys_id;
+	pci_fill_info(dev, IDENTITY | PCI_FILL_CAPS | PCI_FILL_EXT_CAPS);
+	take_identity(dev, out);
 	look_up_names(access, out);
 	return list_capabilities(dev, out);
 }
 
-static int scan_path(char *path, struct host_scan *out, struct rt_error *error)
+static struct pci_access *make_access(unsigned int method, char *parameter,
+				      const char *value)
 {
-	struct escape here = { .error = error };
 	struct pci_access *access = pci_alloc();
-	int result = -EINVAL;
 
-	access->method = PCI_ACCESS_DUMP;
+	access->method = method;
 	access->error = give_up;
 	access->warning = access->debug = stay_silent;
+	if (value)
+		pci_set_param(access, parameter, (char *)(uintptr_t)value);
+	return access;
+}
+
+static int scan_path(const char *path, struct host_scan *out,
+		     struct rt_error *error)
+{
+	struct escape here = { .error = error };
+	struct pci_access *access =
+		make_access(PCI_ACCESS_DUMP, "dump.name", path);
+	int result = -EINVAL;
+
 	escape = &here;
-	pci_set_param(access, "dump.name", path);
 	if (setjmp(here.place) == 0)
 		result = read_device(access, out);
 	pci_cleanup(access);
@@ -189,4 +206,71 @@ int host_scan_config(const void *config, size_t size, struct host_scan *out,
 		return rt_error_set(error, fd, "no memory for a dump");
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	return scan_path(path, out, error);
+}
+
+/* --- This machine --------------------------------------------------------- */
+
+static void describe(struct pci_access *access, struct pci_dev *dev,
+		     struct host_listed *out)
+{
+	const char *driver;
+
+	pci_fill_info(dev, IDENTITY | PCI_FILL_DRIVER);
+	driver = pci_get_string_property(dev, PCI_FILL_DRIVER);
+	snprintf(out->address, sizeof out->address, "%04x:%02x:%02x.%x",
+		 (unsigned int)dev->domain, dev->bus, dev->dev, dev->func);
+	snprintf(out->driver, sizeof out->driver, "%s", driver ? driver : "");
+	take_identity(dev, &out->scan);
+	look_up_names(access, &out->scan);
+}
+
+static int by_address(const void *left, const void *right)
+{
+	const struct host_listed *a = left, *b = right;
+	size_t m = strlen(a->address), n = strlen(b->address);
+
+	/* A longer one has a larger domain. */
+	return m != n ? (m > n) - (m < n) : strcmp(a->address, b->address);
+}
+
+/* What libpci makes of sysfs; list is the escape's to free. */
+static int list_devices(struct pci_access *access, struct host_listed **list,
+			size_t *count)
+{
+	size_t room = 0;
+
+	pci_init(access);
+	pci_scan_bus(access);
+	for (const struct pci_dev *d = access->devices; d; d = d->next)
+		room++;
+	*list = calloc(room + 1, sizeof **list);
+	if (!*list)
+		return rt_error_set(escape->error, -ENOMEM, "no memory");
+	for (struct pci_dev *d = access->devices; d; d = d->next)
+		describe(access, d, &(*list)[(*count)++]);
+	qsort(*list, *count, sizeof **list, by_address);
+	return 0;
+}
+
+int host_scan_list(const char *sysfs, struct host_listed **out, size_t *count,
+		   struct rt_error *error)
+{
+	struct escape here = { .error = error };
+	struct pci_access *access =
+		make_access(PCI_ACCESS_SYS_BUS_PCI, "sysfs.path", sysfs);
+	int result = -EINVAL;
+
+	*out = NULL;
+	*count = 0;
+	escape = &here;
+	if (setjmp(here.place) == 0)
+		result = list_devices(access, out, count);
+	if (result < 0) {
+		free(*out);
+		*out = NULL;
+		*count = 0;
+	}
+	pci_cleanup(access);
+	escape = NULL;
+	return result;
 }

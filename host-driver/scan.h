@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Configuration space as a host's tools see it: read by libpci, which shares
- * nothing with the code that made it.  libpci is under the GNU GPL (version 2
- * or later), and so is, as a whole, a program that links this file; it is a
- * library of its own (host_scan) so that no other program does.
+ * Configuration space, and what there is on this machine, as a host's tools see
+ * it: read by libpci, which shares nothing with the code that made it.  libpci
+ * is under the GNU GPL (version 2 or later), and so is, as a whole, a program
+ * that links this file; it is a library of its own (host_scan) so that no other
+ * program does.
  */
 #ifndef HOST_DRIVER_SCAN_H
 #define HOST_DRIVER_SCAN_H
@@ -36,6 +37,20 @@ struct host_scan {
  */
 int host_scan_config(const void *config, size_t size, struct host_scan *out,
 		     struct rt_error *error);
+
+struct host_listed {
+	char address[32];      /* "0000:00:04.0", as host_open() takes it */
+	char driver[64];       /* the kernel's, "" where it has none */
+	struct host_scan scan; /* without capabilities */
+};
+
+/*
+ * The PCI functions of this machine, in the order of their addresses.  sysfs:
+ * "/sys/bus/pci", or another tree; NULL: this machine's.  *out is the caller's
+ * to free().  -EINVAL: libpci cannot read them, and says why in *error.
+ */
+int host_scan_list(const char *sysfs, struct host_listed **out, size_t *count,
+		   struct rt_error *error);
 
 /*
  * The text that `lspci -xxxx` would print, for `lspci -F`: NUL-terminated if

@@ -31,12 +31,6 @@ static_assert(sizeof(struct host_vfio_attach_iommufd_pt) == 12,
 	      "ATTACH_IOMMUFD_PT");
 
 /* On /dev/iommu. */
-#define HOST_IOMMU_DESTROY _IO(VFIO_TYPE, 0x80)
-struct host_iommu_destroy {
-	uint32_t size, id;
-};
-static_assert(sizeof(struct host_iommu_destroy) == 8, "IOMMU_DESTROY");
-
 #define HOST_IOMMU_IOAS_ALLOC _IO(VFIO_TYPE, 0x81)
 struct host_iommu_ioas_alloc {
 	uint32_t size, flags, out_ioas_id;

@@ -7,9 +7,14 @@
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
 #include <stddef.h>
+#if __has_include(<linux/iommufd.h>)
+#include <linux/iommufd.h>
+#endif
 
 #include "ebs-nvme/abi.h"
 #include "host-driver/bus.h"
+#include "host-driver/bus_private.h"
+#include "host-driver/vfio_abi.h"
 #include "pcie-model/function.h"
 #include "pcie-model/vfio-user/abi.h"
 
@@ -49,3 +54,31 @@ SAME_FIELD(vfio_user_dma_unmap, vfio_iommu_type1_dma_unmap, flags);
 SAME(offsetof(struct vfio_user_dma_unmap, address),
      offsetof(struct vfio_iommu_type1_dma_unmap, iova));
 SAME_FIELD(vfio_user_dma_unmap, vfio_iommu_type1_dma_unmap, size);
+
+SAME(HOST_REGIONS, VFIO_PCI_NUM_REGIONS);
+
+/* Linux 6.6 and later have these, and Debian 12's headers have not. */
+#ifdef VFIO_DEVICE_BIND_IOMMUFD
+SAME(HOST_VFIO_BIND_IOMMUFD, VFIO_DEVICE_BIND_IOMMUFD);
+SAME(offsetof(struct host_vfio_bind_iommufd, out_device_id),
+     offsetof(struct vfio_device_bind_iommufd, out_devid));
+SAME(HOST_VFIO_ATTACH_IOMMUFD_PT, VFIO_DEVICE_ATTACH_IOMMUFD_PT);
+SAME(offsetof(struct host_vfio_attach_iommufd_pt, page_table_id),
+     offsetof(struct vfio_device_attach_iommufd_pt, pt_id));
+#endif
+#ifdef IOMMU_IOAS_MAP
+SAME(HOST_IOMMU_IOAS_ALLOC, IOMMU_IOAS_ALLOC);
+SAME(sizeof(struct host_iommu_ioas_alloc), sizeof(struct iommu_ioas_alloc));
+SAME_FIELD(host_iommu_ioas_alloc, iommu_ioas_alloc, out_ioas_id);
+SAME(HOST_IOMMU_IOAS_MAP, IOMMU_IOAS_MAP);
+SAME(sizeof(struct host_iommu_ioas_map), sizeof(struct iommu_ioas_map));
+SAME_FIELD(host_iommu_ioas_map, iommu_ioas_map, user_va);
+SAME_FIELD(host_iommu_ioas_map, iommu_ioas_map, length);
+SAME_FIELD(host_iommu_ioas_map, iommu_ioas_map, iova);
+SAME(HOST_IOMMU_MAP_FIXED_IOVA, (int)IOMMU_IOAS_MAP_FIXED_IOVA);
+SAME(HOST_IOMMU_MAP_WRITEABLE, (int)IOMMU_IOAS_MAP_WRITEABLE);
+SAME(HOST_IOMMU_MAP_READABLE, (int)IOMMU_IOAS_MAP_READABLE);
+SAME(HOST_IOMMU_IOAS_UNMAP, IOMMU_IOAS_UNMAP);
+SAME(sizeof(struct host_iommu_ioas_unmap), sizeof(struct iommu_ioas_unmap));
+SAME_FIELD(host_iommu_ioas_unmap, iommu_ioas_unmap, iova);
+#endif

@@ -54,6 +54,15 @@ flags()
 	says "Amazon Elastic Block Store"
 }
 
+@test "the other example lists what lspci lists" {
+	cp "$repo/host-driver/examples/list_functions.c" .
+	# shellcheck disable=SC2046
+	compile -o list list_functions.c $(flags --cflags --libs nitro-host-scan)
+	run -0 ./list
+	diff <(printf '%s\n' "$output" | cut -d ' ' -f 1,2) \
+		<(lspci -D -n | sed 's/^\([^ ]*\) [^ ]* \(....:....\).*/\1 \2/')
+}
+
 @test "the example says what is wrong with an address" {
 	# shellcheck disable=SC2046
 	compile -o identify "$repo/host-driver/examples/nvme_identify.c" \
