@@ -37,7 +37,7 @@ JOBS = [Job("randread", "4k", 1), Job("randread", "4k", 32),
         Job("randwrite", "4k", 32), Job("randwrite", "4k", 128),
         Job("read", "128k", 32), Job("write", "128k", 32)]
 QUICK_COUNT = "null", "randread"
-QUICK_JOBS = {"4k-randread-qd1", "4k-randread-qd32", "4k-randwrite-qd32"}
+QUICK_JOBS = {"4k-randread-qd32", "4k-randwrite-qd32"}
 
 
 # Who takes part.  measure() gives {"IOPS": …, "cpu ns/IO": …, …}.
@@ -73,10 +73,12 @@ class OurCard:
     def measure(self, job, seconds):
         said = self.perf(*job.words(), f"--runtime={seconds}",
                          f"--ramp_time={seconds * 200}ms", timeout=seconds * 3 + 60)
-        cpu = said["cpu"]
-        found = {"IOPS": said["all"]["iops"],
-                 "ns cpu/IO": cpu["device_ns_per_io"],
-                 "ns busy/IO": cpu["device_busy_ns_per_io"]}
+        spent = said["cpu"]["device_ns_per_io"]
+        busy = said["cpu"]["device_busy_ns_per_io"]
+        if busy is not None and spent is not None:
+            busy = min(busy, spent)     # by the clock, others' work counts as well
+        found = {"IOPS": said["all"]["iops"], "ns cpu/IO": spent,
+                 "ns busy/IO": busy}
         return {unit: figure for unit, figure in found.items() if figure is not None}
 
 
@@ -183,8 +185,9 @@ class BestCopy:
     def measure(self, job, _seconds):
         way = "copy-read" if "read" in job.rw else "copy-write"
         size = int(job.bs[:-1]) << 10
-        return {"ns busy/IO": min(line["ns"] for line in self.lines
-                                  if line["case"] == way and line["bytes"] == size)}
+        least = min(line["ns"] for line in self.lines
+                    if line["case"] == way and line["bytes"] == size)
+        return {"IOPS": 1e9 / least, "ns busy/IO": least}
 
 
 # The cases: a volume, and who stands beside it.
