@@ -28,6 +28,9 @@ static const char *const polling_choices[] = { "auto", "always", "never",
 #define VOLUME(member) offsetof(struct ebs_volume_config, member)
 #define CONFIG(member) offsetof(struct ebs_config, member)
 
+/* In the order of enum ebs_volume_cache. */
+static const char *const cache_choices[] = { "auto", "page", "direct", NULL };
+
 static const struct rt_option volume_options[] = {
 	{ .name = "file",
 	  .kind = RT_OPTION_PATH,
@@ -42,6 +45,13 @@ static const struct rt_option volume_options[] = {
 	  .offset = VOLUME(null_size),
 	  .sentence = "Size of a volume that forgets: reads leave the "
 		      "guest's memory as it is." },
+	{ .name = "cache",
+	  .kind = RT_OPTION_CHOICE,
+	  .offset = VOLUME(cache),
+	  .choices = cache_choices,
+	  .fallback = "auto",
+	  .sentence = "Whether a file is reached through the host's page "
+		      "cache or past it; auto: the card's choice." },
 	{ .name = "read-only",
 	  .kind = RT_OPTION_BOOL,
 	  .offset = VOLUME(is_read_only),

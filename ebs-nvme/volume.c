@@ -54,6 +54,7 @@ int ebs_volume_open(struct rt_loop *loop,
 				    "size, or nothing of a size");
 	volume->loop = loop;
 	volume->fd = -1;
+	volume->direct_fd = -1;
 	volume->is_read_only = config->is_read_only;
 	err = volume->engine->open(volume, config, error);
 	if (err)

@@ -50,8 +50,16 @@ struct ebs_volume_io {
 	struct iovec zeroes;
 };
 
+/* How a file is reached. */
+enum ebs_volume_cache {
+	EBS_VOLUME_CACHE_AUTO,
+	EBS_VOLUME_CACHE_PAGE, /* the host's page cache keeps what was used */
+	EBS_VOLUME_CACHE_DIRECT,
+};
+
 struct ebs_volume_config {
 	char *file;           /* path of a file or block device */
+	unsigned int cache;   /* enum ebs_volume_cache, of a file */
 	uint64_t memory_size; /* bytes of a volume in memory */
 	uint64_t null_size;   /* bytes of a volume that forgets */
 	bool is_read_only;
@@ -77,7 +85,13 @@ struct ebs_volume {
 	_Atomic bool can_discard;
 
 	/* The file engine's. */
-	int fd;
+	int fd;                /* through the page cache */
+	int direct_fd;         /* past it; -1: not wanted */
+	uint32_t memory_align; /* that direct_fd asks for: powers of 2 */
+	uint32_t offset_align;
+	bool is_in_memory; /* no disk behind it: a transfer never waits */
+	/* Transfers in a row that could not be done at once; a guess. */
+	_Atomic unsigned int misses[EBS_VOLUME_WRITE + 1], untried;
 	_Atomic int sync_error; /* a flush that failed stays failed */
 	/* Of those it knows, the first that works. */
 	_Atomic unsigned int zero_method;

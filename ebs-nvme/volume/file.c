@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The file engine: a regular file or a block device through io_uring and the
- * host's page cache.
+ * The file engine: a regular file or a block device, through the host's page
+ * cache or past it.
  *
  * Theory.  A request is one to a few operations after each other: a transfer
  * goes on where the kernel stopped short; zeros are made by the first method
@@ -10,38 +10,36 @@
  * lost once and then forgets it, so the engine remembers: a flush that failed
  * makes all later ones fail (see volume.h).
  *
- * The whole file is locked with an open-file-description lock, so neither a
- * second card nor QEMU (which uses the same kind) writes it as well.
+ * What the host has in memory is transferred at once, with a plain system call:
+ * that is quicker than any ring.  What would have to wait goes through the
+ * loop's io_uring, so that nobody else on the thread waits for it.  Only a
+ * transfer counts: whatever else the call at once says (the cache has it not,
+ * the file system cannot tell, it failed), the ring is asked for the answer.
  */
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <linux/falloc.h>
 #include <linux/fs.h>
-#include <poll.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
+#include <unistd.h>
 
-#include "ebs-nvme/volume/engine.h"
+#include "ebs-nvme/volume/file.h"
 #include "firmware/rt/error.h"
 #include "firmware/rt/log.h"
 #include "firmware/rt/scope.h"
 
-#define PUNCH       (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
-#define ZEROES_SIZE (UINT64_C(1) << 20) /* written at a time */
-
-#define LOCK_WAIT_MS  1000
-#define LOCK_RETRY_MS 50
+/*
+ * After so many requests in a row that could not be done at once, only each
+ * 16th is tried: the cache may have the next one, but probably has not.
+ */
+#define MISSES_MAX   16u
+#define MISSES_TRIES 16u
+#define MISSES_NEVER UINT_MAX /* the file system cannot */
 
 /* How to make zeros, the best way first; after the last they are written. */
 static const int zero_modes[] = {
 	FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
-	PUNCH,
+	EBS_FILE_PUNCH,
 };
 #define WRITE_ZEROS RT_COUNT(zero_modes)
 
@@ -141,18 +139,138 @@ static unsigned int vector_length(const struct ebs_volume_io *io)
 	return io->iov_count < IOV_MAX ? io->iov_count : IOV_MAX;
 }
 
+static bool is_multiple(uint64_t value, uint32_t align)
+{
+	return !(value & (align - 1)); /* a power of two */
+}
+
+static bool is_aligned(const struct ebs_volume_io *io, const struct iovec *iov,
+		       unsigned int count)
+{
+	const struct ebs_volume *volume = io->volume;
+
+	if (!is_multiple((uint64_t)position(io), volume->offset_align))
+		return false;
+	for (unsigned int i = 0; i < count; i++)
+		if (!is_multiple((uintptr_t)iov[i].iov_base,
+				 volume->memory_align) ||
+		    !is_multiple(iov[i].iov_len, volume->offset_align))
+			return false;
+	return true;
+}
+
+/* The descriptor for a transfer: past the cache if it can go there. */
+static int choose_fd(const struct ebs_volume_io *io, const struct iovec *iov,
+		     unsigned int count)
+{
+	const struct ebs_volume *volume = io->volume;
+
+	if (volume->direct_fd >= 0 && is_aligned(io, iov, count))
+		return volume->direct_fd;
+	return volume->fd;
+}
+
 static void start_read(struct ebs_volume_io *io)
 {
+	unsigned int count = vector_length(io);
+
 	io->rt.done = transferred;
-	rt_io_readv(io->loop, &io->rt, io->volume->fd, io->iov,
-		    vector_length(io), position(io));
+	rt_io_readv(io->loop, &io->rt, choose_fd(io, io->iov, count), io->iov,
+		    count, position(io));
+}
+
+static void write_vector(struct ebs_volume_io *io, const struct iovec *iov,
+			 unsigned int count)
+{
+	io->rt.done = transferred;
+	rt_io_writev(io->loop, &io->rt, choose_fd(io, iov, count), iov, count,
+		     position(io), io->is_durable);
 }
 
 static void start_write(struct ebs_volume_io *io)
 {
-	io->rt.done = transferred;
-	rt_io_writev(io->loop, &io->rt, io->volume->fd, io->iov,
-		     vector_length(io), position(io), io->is_durable);
+	write_vector(io, io->iov, vector_length(io));
+}
+
+/* --- At once ----------------------------------------------------------- */
+
+static bool is_transfer(const struct ebs_volume_io *io)
+{
+	return io->op == EBS_VOLUME_READ || io->op == EBS_VOLUME_WRITE;
+}
+
+static bool may_be_at_once(const struct ebs_volume_io *io)
+{
+	struct ebs_volume *volume = io->volume;
+	unsigned int misses;
+
+	if (!is_transfer(io) || volume->direct_fd >= 0)
+		return false;
+	if (volume->is_in_memory)
+		return true;
+	/* What has to reach a medium waits for it. */
+	if (promises_durability(io))
+		return false;
+	misses = atomic_load_explicit(&volume->misses[io->op],
+				      memory_order_relaxed);
+	if (misses < MISSES_MAX)
+		return true;
+	return misses != MISSES_NEVER &&
+	       atomic_fetch_add_explicit(&volume->untried, 1,
+					 memory_order_relaxed) %
+			       MISSES_TRIES ==
+		       0;
+}
+
+static void set_misses(struct ebs_volume_io *io, unsigned int misses)
+{
+	_Atomic unsigned int *of_op = &io->volume->misses[io->op];
+
+	if (atomic_load_explicit(of_op, memory_order_relaxed) != misses)
+		atomic_store_explicit(of_op, misses, memory_order_relaxed);
+}
+
+/* It is only a guess: threads that overwrite each other's do not matter. */
+static void note_result(struct ebs_volume_io *io, ssize_t result, int error)
+{
+	unsigned int misses = io->volume->misses[io->op];
+
+	if (io->volume->is_in_memory || misses == MISSES_NEVER)
+		return;
+	if (result > 0)
+		set_misses(io, 0);
+	else if (error == EOPNOTSUPP)
+		set_misses(io, MISSES_NEVER);
+	else if (misses < MISSES_MAX)
+		set_misses(io, misses + 1);
+}
+
+static ssize_t transfer(const struct ebs_volume_io *io)
+{
+	const struct ebs_volume *volume = io->volume;
+	int count = (int)vector_length(io);
+	int flags = volume->is_in_memory ? 0 : RWF_NOWAIT;
+
+	if (io->op == EBS_VOLUME_READ)
+		return preadv2(volume->fd, io->iov, count, position(io), flags);
+	if (io->is_durable)
+		flags |= RWF_DSYNC;
+	return pwritev2(volume->fd, io->iov, count, position(io), flags);
+}
+
+/* True: all of it is done.  What is not is left in the request. */
+static bool transfer_at_once(struct ebs_volume_io *io)
+{
+	ssize_t result = transfer(io);
+
+	note_result(io, result, errno);
+	if (result <= 0)
+		return false;
+	io->transferred = (uint64_t)result;
+	if (io->transferred >= io->size)
+		return true;
+	advance(io, (size_t)result);
+	return false;
 }
 
 /* --- Flushing ---------------------------------------------------------- */
@@ -202,7 +320,7 @@ static void discarded(struct rt_io *rt, int result)
 static void start_discard(struct ebs_volume_io *io)
 {
 	io->rt.done = discarded;
-	rt_io_fallocate(io->loop, &io->rt, io->volume->fd, PUNCH,
+	rt_io_fallocate(io->loop, &io->rt, io->volume->fd, EBS_FILE_PUNCH,
 			(off_t)io->offset, (off_t)io->size);
 }
 
@@ -232,14 +350,11 @@ static void zeroed(struct rt_io *rt, int result)
 
 static void write_zeros(struct ebs_volume_io *io)
 {
-	struct ebs_volume *volume = io->volume;
 	uint64_t left = io->size - io->transferred;
 
-	io->zeroes.iov_base = volume->memory;
-	io->zeroes.iov_len = left < ZEROES_SIZE ? left : ZEROES_SIZE;
-	io->rt.done = transferred;
-	rt_io_writev(io->loop, &io->rt, volume->fd, &io->zeroes, 1,
-		     position(io), io->is_durable);
+	io->zeroes.iov_base = io->volume->memory;
+	io->zeroes.iov_len = left < EBS_FILE_ZEROES ? left : EBS_FILE_ZEROES;
+	write_vector(io, &io->zeroes, 1);
 }
 
 static void start_zeroing(struct ebs_volume_io *io)
@@ -272,219 +387,31 @@ static void start(struct ebs_volume_io *io)
 	starts[io->op](io);
 }
 
+/* True: it is done, as far as there was anything to do. */
+static bool do_at_once(struct ebs_volume_io *io)
+{
+	if (io->op == EBS_VOLUME_FLUSH)
+		return io->volume->is_in_memory && !fdatasync(io->volume->fd);
+	return may_be_at_once(io) && transfer_at_once(io);
+}
+
 static int file_submit(struct ebs_volume *volume, struct ebs_volume_io *io)
 {
-	int lost = volume->sync_error;
+	bool is_promise = promises_durability(io);
+	int lost = is_promise ? volume->sync_error : 0;
 
 	io->status = 0;
-	if (lost && promises_durability(io))
+	if (lost)
 		return lost;
+	if (do_at_once(io))
+		return is_promise ? volume->sync_error : 0;
 	start(io);
 	return -EINPROGRESS;
 }
 
-static int say_why(struct rt_error *error, const char *path, int code)
-{
-	rt_error_set(error, code, "cannot open the volume %s: %s", path,
-		     strerror(-code));
-	if (code == -ENOENT)
-		rt_error_hint(error, "make it with: truncate -s 8G %s", path);
-	if (code == -EACCES || code == -EROFS || code == -EPERM)
-		rt_error_hint(error, "let this user write it, or make the "
-				     "volume read-only");
-	if (code == -EBUSY)
-		rt_error_hint(error,
-			      "unmount it, or stop the card that has it");
-	return code;
-}
-
-/*
- * O_NONBLOCK is for the open() of what turns out to be a pipe or a terminal.
- * O_EXCL fails for a block device that the host has mounted.
- */
-static int open_file(const char *path, bool is_read_only, int *out,
-		     struct rt_error *error)
-{
-	int mode = is_read_only ? O_RDONLY : O_RDWR;
-	int fd = open(path, mode | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	RT_FD int first = fd;
-	struct stat status;
-
-	if (fd < 0 || fstat(fd, &status))
-		return say_why(error, path, -errno);
-	if (S_ISREG(status.st_mode)) {
-		*out = rt_take_fd(&first);
-		return 0;
-	}
-	if (!S_ISBLK(status.st_mode))
-		return rt_error_set(
-			error, -EINVAL,
-			"the volume %s is no file and no block device", path);
-	fd = open(path, mode | O_CLOEXEC | (is_read_only ? 0 : O_EXCL));
-	if (fd < 0)
-		return say_why(error, path, -errno);
-	*out = fd;
-	return 0;
-}
-
-/* io_uring does not wait for a descriptor that is not to block. */
-static int let_block(int fd)
-{
-	int flags = fcntl(fd, F_GETFL);
-
-	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK))
-		return -errno;
-	return 0;
-}
-
-/*
- * A card that was killed holds its lock until the last of its I/O has ended,
- * and its successor may already be here.
- */
-static bool try_lock(int fd, bool is_read_only)
-{
-	struct flock whole = { .l_type = is_read_only ? F_RDLCK : F_WRLCK,
-			       .l_whence = SEEK_SET };
-
-	for (int waited_ms = 0;; waited_ms += LOCK_RETRY_MS) {
-		if (!fcntl(fd, F_OFD_SETLK, &whole))
-			return true;
-		if ((errno != EAGAIN && errno != EACCES) ||
-		    waited_ms >= LOCK_WAIT_MS)
-			return false;
-		poll(NULL, 0, LOCK_RETRY_MS);
-	}
-}
-
-static int lock_file(int fd, const char *path, bool is_read_only,
-		     struct rt_error *error)
-{
-	if (try_lock(fd, is_read_only))
-		return 0;
-	if (errno != EAGAIN && errno != EACCES)
-		return rt_error_set(error, -errno,
-				    "cannot lock the volume %s: %s", path,
-				    strerror(errno));
-	rt_error_set(error, -EBUSY, "the volume %s is in use", path);
-	rt_error_hint(error,
-		      "another card or QEMU has it open; "
-		      "`fuser %s` says who",
-		      path);
-	return -EBUSY;
-}
-
-static int find_size(int fd, uint64_t *out)
-{
-	struct stat status;
-
-	if (fstat(fd, &status))
-		return -errno;
-	*out = (uint64_t)status.st_size;
-	if (S_ISBLK(status.st_mode) && ioctl(fd, BLKGETSIZE64, out))
-		return -errno;
-	return 0;
-}
-
-static int take_size(struct ebs_volume *volume, const char *path,
-		     struct rt_error *error)
-{
-	uint64_t size;
-	int err = find_size(volume->fd, &size);
-
-	if (err)
-		return rt_error_set(error, err,
-				    "cannot tell the size of the volume %s: %s",
-				    path, strerror(-err));
-	if (!size) {
-		rt_error_set(error, -EINVAL, "the volume %s is empty", path);
-		rt_error_hint(error, "give it a size: truncate -s 8G %s", path);
-		return -EINVAL;
-	}
-	err = ebs_volume_set_size(volume, size, error);
-	if (err)
-		rt_error_hint(error, "round it up: truncate -s %%512 %s", path);
-	return err;
-}
-
-/* A partition's queue is its disk's, one folder up. */
-static bool device_can_zero(dev_t device)
-{
-	static const char *const places[] = { "", "../" };
-
-	for (size_t i = 0; i < RT_COUNT(places); i++) {
-		unsigned long long limit = 0;
-		char path[96];
-		FILE *file;
-
-		snprintf(path, sizeof path,
-			 "/sys/dev/block/%u:%u/%squeue/write_zeroes_max_bytes",
-			 major(device), minor(device), places[i]);
-		file = fopen(path, "re");
-		if (!file)
-			continue;
-		if (fscanf(file, "%llu", &limit) != 1)
-			limit = 0;
-		fclose(file);
-		return limit > 0;
-	}
-	return false;
-}
-
-/* Without touching data: behind a file's end a hole changes nothing. */
-static bool can_punch(const struct ebs_volume *volume)
-{
-	struct stat status;
-
-	if (volume->is_read_only || fstat(volume->fd, &status))
-		return false;
-	if (S_ISBLK(status.st_mode))
-		return device_can_zero(status.st_rdev);
-	return !fallocate(volume->fd, PUNCH, (off_t)volume->size, 4096);
-}
-
-static void file_close(struct ebs_volume *volume)
-{
-	if (volume->fd >= 0)
-		close(volume->fd);
-	volume->fd = -1;
-	ebs_volume_release(volume);
-}
-
-static int set_up(struct ebs_volume *volume, const char *path,
-		  struct rt_error *error)
-{
-	int err = let_block(volume->fd);
-
-	if (err)
-		return say_why(error, path, err);
-	err = lock_file(volume->fd, path, volume->is_read_only, error);
-	if (err)
-		return err;
-	err = take_size(volume, path, error);
-	if (err)
-		return err;
-	volume->can_discard = can_punch(volume);
-	return ebs_volume_reserve(volume, ZEROES_SIZE, PROT_READ, error);
-}
-
-static int file_open(struct ebs_volume *volume,
-		     const struct ebs_volume_config *config,
-		     struct rt_error *error)
-{
-	int err = open_file(config->file, config->is_read_only, &volume->fd,
-			    error);
-
-	if (err)
-		return err;
-	err = set_up(volume, config->file, error);
-	if (err)
-		file_close(volume);
-	return err;
-}
-
 const struct ebs_volume_engine ebs_volume_file = {
 	.name = "file",
-	.open = file_open,
+	.open = ebs_file_open,
 	.submit = file_submit,
-	.close = file_close,
+	.close = ebs_file_close,
 };

@@ -347,7 +347,13 @@ void rt_io_readv(struct rt_loop *loop, struct rt_io *io, int fd,
 {
 	struct io_uring_sqe *sqe = start_io(loop, io);
 
-	io_uring_prep_readv(sqe, fd, iov, count, (uint64_t)offset);
+	/* The kernel does not have to fetch a vector of one. */
+	if (count == 1)
+		io_uring_prep_read(sqe, fd, iov->iov_base,
+				   (unsigned int)iov->iov_len,
+				   (uint64_t)offset);
+	else
+		io_uring_prep_readv(sqe, fd, iov, count, (uint64_t)offset);
 	sqe->user_data = (uintptr_t)io;
 }
 
@@ -357,8 +363,13 @@ void rt_io_writev(struct rt_loop *loop, struct rt_io *io, int fd,
 {
 	struct io_uring_sqe *sqe = start_io(loop, io);
 
-	io_uring_prep_writev2(sqe, fd, iov, count, (uint64_t)offset,
-			      is_durable ? RWF_DSYNC : 0);
+	if (count == 1)
+		io_uring_prep_write(sqe, fd, iov->iov_base,
+				    (unsigned int)iov->iov_len,
+				    (uint64_t)offset);
+	else
+		io_uring_prep_writev(sqe, fd, iov, count, (uint64_t)offset);
+	sqe->rw_flags = is_durable ? RWF_DSYNC : 0;
 	sqe->user_data = (uintptr_t)io;
 }
 

@@ -237,6 +237,9 @@ static int parse(int key, char *arg, struct argp_state *state)
 	case 'b':
 		b->bytes = number(arg, 1 << 20, state);
 		return 0;
+	case 'c':
+		b->config.cache = EBS_VOLUME_CACHE_DIRECT;
+		return 0;
 	case 't':
 		b->ms = number(arg, 1000000, state);
 		return 0;
@@ -254,6 +257,7 @@ static const struct argp_option options[] = {
 	{ "json", 'j', NULL, 0, "One JSON object per line", 0 },
 	{ "depth", 'd', "N", 0, "Requests at a time (default 32)", 0 },
 	{ "bytes", 'b', "N", 0, "Of a request (default 4096)", 0 },
+	{ "direct", 'c', NULL, 0, "Files past the page cache", 0 },
 	{ "time", 't', "MS", 0, "Of a measurement (default 1000)", 0 },
 	{ 0 },
 };

@@ -35,20 +35,43 @@ static int open_volume(struct ebs_volume_config config)
 	return ebs_volume_open(loop, &config, &volume, &error);
 }
 
-static void make_file(off_t size)
+static void make_file_in(const char *folder, off_t size)
 {
 	int fd;
 
-	snprintf(path, sizeof path, "/tmp/volume_test_XXXXXX");
+	snprintf(path, sizeof path, "%s/volume_test_XXXXXX", folder);
 	fd = mkstemp(path);
 	cr_assert_geq(fd, 0);
 	cr_assert_eq(ftruncate(fd, size), 0);
 	close(fd);
 }
 
+static void make_file(off_t size)
+{
+	make_file_in("/tmp", size);
+}
+
 static void make_file_volume(void)
 {
 	make_file(SIZE);
+	cr_assert_eq(open_volume((struct ebs_volume_config){ .file = path }), 0,
+		     "%s", error.text);
+}
+
+/* Some file systems cannot, and some have nothing to go past. */
+static void make_direct_volume(void)
+{
+	make_file(SIZE);
+	if (open_volume((struct ebs_volume_config){
+		    .file = path, .cache = EBS_VOLUME_CACHE_DIRECT })) {
+		unlink(path);
+		cr_skip_test("%s", error.text);
+	}
+}
+
+static void make_tmpfs_volume(void)
+{
+	make_file_in("/dev/shm", SIZE);
 	cr_assert_eq(open_volume((struct ebs_volume_config){ .file = path }), 0,
 		     "%s", error.text);
 }
@@ -77,6 +100,8 @@ static void drop_volume(void)
 }
 
 TestSuite(ebs_volume_file, .init = make_file_volume, .fini = drop_volume);
+TestSuite(ebs_volume_direct, .init = make_direct_volume, .fini = drop_volume);
+TestSuite(ebs_volume_tmpfs, .init = make_tmpfs_volume, .fini = drop_volume);
 TestSuite(ebs_volume_memory, .init = make_memory_volume, .fini = drop_volume);
 TestSuite(ebs_volume_null, .init = make_null_volume, .fini = drop_volume);
 TestSuite(ebs_volume_open, .fini = drop_volume);
@@ -253,12 +278,32 @@ Test(ebs_volume_file, random_traffic_reads_back)
 	check_random_traffic();
 }
 
+Test(ebs_volume_direct, random_traffic_reads_back)
+{
+	check_random_traffic();
+}
+
+Test(ebs_volume_tmpfs, random_traffic_reads_back)
+{
+	check_random_traffic();
+}
+
 Test(ebs_volume_memory, random_traffic_reads_back)
 {
 	check_random_traffic();
 }
 
 Test(ebs_volume_file, a_discard_leaves_the_rest)
+{
+	check_discard_leaves_the_rest();
+}
+
+Test(ebs_volume_direct, a_discard_leaves_the_rest)
+{
+	check_discard_leaves_the_rest();
+}
+
+Test(ebs_volume_tmpfs, a_discard_leaves_the_rest)
 {
 	check_discard_leaves_the_rest();
 }
@@ -275,6 +320,16 @@ Test(ebs_volume_file, nothing_outside_the_volume_is_touched)
 	check_edges();
 	cr_expect_eq(stat(path, &status), 0);
 	cr_expect_eq((uint64_t)status.st_size, SIZE);
+}
+
+Test(ebs_volume_direct, nothing_outside_the_volume_is_touched)
+{
+	check_edges();
+}
+
+Test(ebs_volume_tmpfs, nothing_outside_the_volume_is_touched)
+{
+	check_edges();
 }
 
 Test(ebs_volume_memory, nothing_outside_the_volume_is_touched)
@@ -422,12 +477,27 @@ Test(ebs_volume_open, zeros_are_made_where_the_file_system_knows_one_way)
 	cr_expect_eq(bytes[0], 0xee);
 }
 
-Test(ebs_volume_file, a_file_that_was_cut_is_an_io_error)
+static void check_cut_file(void)
 {
 	cr_assert_eq(truncate(path, 4096), 0);
 	cr_expect_eq(run(EBS_VOLUME_READ, 0, 4096, bytes), 0);
 	cr_expect_eq(run(EBS_VOLUME_READ, 2048, 4096, bytes), -EIO);
 	cr_expect_eq(run(EBS_VOLUME_READ, 8192, 4096, bytes), -EIO);
+}
+
+Test(ebs_volume_file, a_file_that_was_cut_is_an_io_error)
+{
+	check_cut_file();
+}
+
+Test(ebs_volume_direct, a_file_that_was_cut_is_an_io_error)
+{
+	check_cut_file();
+}
+
+Test(ebs_volume_tmpfs, a_file_that_was_cut_is_an_io_error)
+{
+	check_cut_file();
 }
 
 /* The volume's descriptor becomes another one; returns the old one. */
@@ -529,6 +599,192 @@ Test(ebs_volume_file, many_requests_at_a_time_all_complete)
 	check_file();
 }
 
+/* --- At once, and past the cache --------------------------------------- */
+
+/* How many pages of the file the host has in memory, from page first on. */
+static unsigned int count_cached(size_t first, size_t pages)
+{
+	RT_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	void *memory = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fd, 0);
+	unsigned char states[SIZE / 4096];
+	unsigned int count = 0;
+
+	cr_assert_neq(memory, MAP_FAILED);
+	cr_assert_eq(mincore(memory, SIZE, states), 0);
+	munmap(memory, SIZE);
+	for (size_t i = first; i < first + pages; i++)
+		count += states[i] & 1;
+	return count;
+}
+
+/* Take the file out of the host's memory, and so many pages in again. */
+static void cache_only(size_t first, size_t pages)
+{
+	RT_FD int fd = open(path, O_RDWR | O_CLOEXEC);
+	uint8_t page[4096];
+
+	cr_assert_eq(fsync(fd), 0);
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	if (count_cached(0, SIZE / 4096))
+		cr_skip_test("this file system keeps its pages");
+	posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM); /* nor reads ahead */
+	for (size_t i = first; i < first + pages; i++)
+		cr_assert_eq(pread(fd, page, 4096, (off_t)i * 4096), 4096);
+	cr_assert_eq(count_cached(0, SIZE / 4096), pages);
+}
+
+static void fill_volume(void)
+{
+	fill(wanted, SIZE, 12);
+	memcpy(bytes, wanted, SIZE);
+	cr_assert_eq(run(EBS_VOLUME_WRITE, 0, SIZE, bytes), 0);
+	memset(bytes, 0, SIZE);
+}
+
+static int submit_only(struct request *r, enum ebs_volume_op op,
+		       uint64_t offset, uint64_t size)
+{
+	prepare(r, op, offset, size, bytes + offset);
+	return ebs_volume_submit(volume, &r->io);
+}
+
+Test(ebs_volume_file, what_the_host_has_in_memory_is_read_at_once)
+{
+	struct request r;
+
+	fill_volume();
+	if (count_cached(0, SIZE / 4096) < SIZE / 4096)
+		cr_skip_test("nothing stays in memory here");
+	cr_expect_eq(submit_only(&r, EBS_VOLUME_READ, 4096, 65536), 0);
+	cr_expect_arr_eq(bytes + 4096, wanted + 4096, 65536);
+}
+
+Test(ebs_volume_file, what_the_host_has_not_is_waited_for_elsewhere)
+{
+	struct request r;
+
+	fill_volume();
+	cache_only(0, 8);
+	cr_expect_eq(submit_only(&r, EBS_VOLUME_READ, 8 * 4096, 4096),
+		     -EINPROGRESS);
+	cr_expect_eq(finish(&r), 0);
+	cr_expect_arr_eq(bytes + 8 * 4096, wanted + 8 * 4096, 4096);
+}
+
+Test(ebs_volume_file, a_read_of_which_the_host_has_a_part_is_complete)
+{
+	struct request r;
+
+	fill_volume();
+	cache_only(4, 4);
+	cr_expect_eq(submit_only(&r, EBS_VOLUME_READ, 4 * 4096, 8 * 4096),
+		     -EINPROGRESS);
+	cr_expect_gt(r.io.transferred, 0, "a part of it at once");
+	cr_expect_eq(finish(&r), 0);
+	cr_expect_arr_eq(bytes + 4 * 4096, wanted + 4 * 4096, 8 * 4096);
+}
+
+Test(ebs_volume_file, a_cache_that_never_has_it_is_asked_less_often)
+{
+	unsigned int tries = 0;
+
+	fill_volume();
+	for (int i = 0; i < 64; i++) {
+		cache_only(0, 0);
+		volume->misses[EBS_VOLUME_WRITE] = 0;
+		tries += volume->misses[EBS_VOLUME_READ] < 16;
+		cr_expect_eq(run(EBS_VOLUME_READ, 0, 4096, bytes), 0);
+	}
+	cr_expect_eq(tries, 16);
+	/* And trusted again when it has: one request in 16 asks. */
+	for (int i = 0; i < 16; i++)
+		cr_expect_eq(run(EBS_VOLUME_READ, 0, 4096, bytes), 0);
+	cr_expect_eq(volume->misses[EBS_VOLUME_READ], 0);
+}
+
+Test(ebs_volume_tmpfs, everything_is_done_at_once)
+{
+	struct request r;
+
+	fill(wanted, SIZE, 13);
+	memcpy(bytes, wanted, SIZE);
+	cr_expect_eq(submit_only(&r, EBS_VOLUME_WRITE, 0, SIZE), 0);
+	prepare(&r, EBS_VOLUME_WRITE, 512, 512, bytes + 512);
+	r.io.is_durable = true;
+	cr_expect_eq(ebs_volume_submit(volume, &r.io), 0);
+	prepare(&r, EBS_VOLUME_FLUSH, 0, 0, NULL);
+	cr_expect_eq(ebs_volume_submit(volume, &r.io), 0);
+	memset(bytes, 0, SIZE);
+	cr_expect_eq(submit_only(&r, EBS_VOLUME_READ, 0, SIZE), 0);
+	cr_expect_arr_eq(bytes, wanted, SIZE);
+	check_file();
+}
+
+Test(ebs_volume_open, in_memory_there_is_no_cache_to_go_past)
+{
+	make_file_in("/dev/shm", SIZE);
+	cr_assert_eq(open_volume((struct ebs_volume_config){
+			     .file = path, .cache = EBS_VOLUME_CACHE_DIRECT }),
+		     0);
+	cr_expect_lt(volume->direct_fd, 0);
+	check_random_traffic();
+}
+
+/* One piece of aligned memory, as most guests have it. */
+static int run_aligned(enum ebs_volume_op op, uint64_t offset, uint64_t size)
+{
+	static _Alignas(4096) uint8_t aligned[SIZE];
+	struct request r;
+
+	memcpy(aligned + offset, bytes + offset, size);
+	prepare(&r, op, offset, size, NULL);
+	r.iov[0] = (struct iovec){ aligned + offset, size };
+	r.io.iov = r.iov;
+	r.io.iov_count = 1;
+	submit(&r);
+	finish(&r);
+	memcpy(bytes + offset, aligned + offset, size);
+	return r.status;
+}
+
+Test(ebs_volume_direct, nothing_stays_in_the_hosts_memory)
+{
+	if (volume->direct_fd < 0)
+		cr_skip_test("the file is in memory");
+	fill(wanted, SIZE, 14);
+	memcpy(bytes, wanted, SIZE);
+	cr_expect_eq(run_aligned(EBS_VOLUME_WRITE, 0, SIZE), 0);
+	memset(bytes, 0, SIZE);
+	cr_expect_eq(run_aligned(EBS_VOLUME_READ, 0, SIZE), 0);
+	cr_expect_arr_eq(bytes, wanted, SIZE);
+	cr_expect_eq(count_cached(0, SIZE / 4096), 0);
+	check_file();
+}
+
+Test(ebs_volume_direct, what_is_not_aligned_goes_there_as_well)
+{
+	fill(wanted, SIZE, 15);
+	memcpy(bytes, wanted, SIZE);
+	cr_expect_eq(run_aligned(EBS_VOLUME_WRITE, 0, SIZE), 0);
+	/* Around each other: an odd one after, and before, an even one. */
+	for (uint64_t at = 0; at < SIZE; at += 16384) {
+		fill(wanted + at, 16384, (unsigned int)at);
+		memcpy(bytes + at, wanted + at, 16384);
+		cr_expect_eq(run_durable(EBS_VOLUME_WRITE, at + 512, 15872,
+					 bytes + at + 512),
+			     0);
+		cr_expect_eq(run_aligned(EBS_VOLUME_WRITE, at, 4096), 0);
+		memset(bytes + at, 0, 16384);
+		cr_expect_eq(run_aligned(EBS_VOLUME_READ, at, 8192), 0);
+		cr_expect_eq(run(EBS_VOLUME_READ, at + 8192, 8192,
+				 bytes + at + 8192),
+			     0);
+	}
+	cr_expect_arr_eq(bytes, wanted, SIZE);
+	cr_expect_eq(run(EBS_VOLUME_FLUSH, 0, 0, NULL), 0);
+	check_file();
+}
+
 /* --- Block devices ----------------------------------------------------- */
 
 static char device_path[32];
@@ -555,14 +811,30 @@ static int make_device(uint32_t block_size)
 	return device;
 }
 
-static void make_device_volume(uint32_t block_size)
+static void open_device(uint32_t block_size, unsigned int cache)
 {
 	RT_FD int device = make_device(block_size);
 
-	cr_assert_eq(
-		open_volume((struct ebs_volume_config){ .file = device_path }),
-		0, "%s", error.text);
+	cr_assert_eq(open_volume((struct ebs_volume_config){
+			     .file = device_path, .cache = cache }),
+		     0, "%s", error.text);
 	cr_expect_eq(volume->size, SIZE);
+	cr_expect_not(volume->is_in_memory);
+}
+
+static void make_device_volume(uint32_t block_size)
+{
+	open_device(block_size, EBS_VOLUME_CACHE_AUTO);
+}
+
+Test(ebs_volume_open, a_block_device_can_be_reached_past_the_cache)
+{
+	open_device(4096, EBS_VOLUME_CACHE_DIRECT);
+	cr_expect_geq(volume->direct_fd, 0);
+	check_edges();
+	check_random_traffic();
+	cr_expect_eq(run_aligned(EBS_VOLUME_WRITE, 4096, 8192), 0);
+	cr_expect_eq(run_aligned(EBS_VOLUME_READ, 512, 512), 0);
 }
 
 Test(ebs_volume_open, a_block_device_is_a_volume)
