@@ -108,6 +108,17 @@ flags()
 	done
 }
 
+@test "nitro-host(3) has every function but those of NVMe queues" {
+	local name
+
+	while read -r name; do
+		grep -qF "$name" "$repo/firmware/man/nitro-host.3.scd" ||
+			{ echo "missing: $name"; return 1; }
+	done < <(for lib in host host-scan; do
+		nm -D --defined-only "$LD_LIBRARY_PATH/libnitro-$lib.so"
+	done | sed -n 's/.* T \([^@]*\).*/\1/p' | grep -v host_nvme)
+}
+
 @test "what a driver needs of a bus, it has on a card's" {
 	start_card
 	for pages in huge small; do
