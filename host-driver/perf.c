@@ -117,11 +117,23 @@ static void sleep_until(struct perf *perf, uint64_t now, uint64_t end)
 		(void)!read(perf->run.finished, &value, sizeof value);
 }
 
+/* Notice that the device has gone, which the jobs do not see in memory. */
+static void check_device(struct perf *perf)
+{
+	int rc = perf_device_check(&perf->device);
+
+	if (rc == 0 && !atomic_load(&perf->run.gone))
+		return;
+	atomic_store(&perf->run.gone, 1);
+	atomic_store(&perf->run.failed, 1);
+	rt_error_set(&perf->error, -ENODEV, "the device is gone%s%s",
+		     rc < 0 ? ": " : "", rc < 0 ? strerror(-rc) : "");
+}
+
 /* Let the jobs run until a moment comes, they finish, or something happens. */
 static void watch(struct perf *perf, uint64_t end)
 {
 	uint64_t now;
-	int rc;
 
 	while (atomic_load(&perf->run.running) > 0 && !is_interrupted &&
 	       !atomic_load(&perf->run.failed)) {
@@ -130,12 +142,16 @@ static void watch(struct perf *perf, uint64_t end)
 			return;
 		show_progress(perf, now, end);
 		sleep_until(perf, now, end);
-		rc = perf_device_check(&perf->device);
-		if (rc < 0 && perf->error.code == 0)
-			rt_error_set(&perf->error, rc, "the device is gone: %s",
-				     strerror(-rc));
-		if (rc < 0)
-			atomic_store(&perf->run.failed, 1);
+		check_device(perf);
+	}
+}
+
+/* Until all jobs have done what they had begun. */
+static void wait_for_jobs(struct perf *perf)
+{
+	while (atomic_load(&perf->run.running) > 0) {
+		sleep_until(perf, 0, TICK_NS);
+		check_device(perf);
 	}
 }
 
@@ -157,8 +173,7 @@ static void measure(struct perf *perf)
 		pthread_barrier_wait(&perf->run.start);
 	watch(perf, end);
 	atomic_store(&perf->run.state, PERF_STOP);
-	while (atomic_load(&perf->run.running) > 0)
-		sleep_until(perf, 0, TICK_NS);
+	wait_for_jobs(perf);
 	perf->after = perf_peer_cost(&perf->peer);
 	if (perf->is_live)
 		fputs("\r\033[K", stderr);
@@ -229,10 +244,12 @@ static void run_jobs(struct perf *perf)
 
 static const char *error_of(const struct perf *perf)
 {
+	if (perf->error.code)
+		return perf->error.text;
 	for (unsigned int i = 0; i < perf->options.jobs; i++)
 		if (perf->jobs[i].error.code)
 			return perf->jobs[i].error.text;
-	return perf->error.code ? perf->error.text : NULL;
+	return NULL;
 }
 
 static int64_t since(int64_t before, int64_t after)

@@ -33,8 +33,9 @@ struct perf_options {
 	uint64_t depth, jobs;
 	uint64_t queue_entries;                 /* 0: as the device allows */
 	uint64_t runtime_ns, ramp_ns, think_ns; /* runtime 0: no limit */
-	uint64_t offset, size;                  /* size 0: to the end */
-	uint64_t number_ios;                    /* of a job; 0: no limit */
+	uint64_t timeout_ns;
+	uint64_t offset, size; /* size 0: to the end */
+	uint64_t number_ios;   /* of a job; 0: no limit */
 	uint64_t io_size;
 	uint64_t seed;
 	uint64_t nsid;

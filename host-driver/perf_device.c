@@ -94,16 +94,18 @@ static int learn_namespace(struct perf_device *d, uint32_t nsid,
 	int rc = host_nvme_identify(d->nvme, NVME_CNS_NAMESPACE, nsid, &page);
 	unsigned int shift;
 
-	if (rc != 0)
+	if (rc < 0 || (rc > 0 && rc != NVME_INVALID_NAMESPACE.raw))
 		return say(error, rc, "Identify Namespace");
 	id = page;
+	if (rc > 0 || le64_get(id->nsze) == 0)
+		return rt_error_set(error, -ENXIO, "there is no namespace %u",
+				    nsid);
 	d->block_count = le64_get(id->nsze);
 	shift = id->lbaf[id->flbas & 0xf].data_shift;
-	if (d->block_count == 0 || shift < 9 || shift > 16)
+	if (shift < 9 || shift > 16)
 		return rt_error_set(error, -ENXIO,
-				    "namespace %u is not there, or has blocks "
-				    "of no known size",
-				    nsid);
+				    "namespace %u has blocks of 2^%u bytes",
+				    nsid, shift);
 	d->block_bytes = 1u << shift;
 	return 0;
 }

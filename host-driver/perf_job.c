@@ -27,7 +27,6 @@
 
 #define BATCH         64
 #define IN_FLIGHT     0x8000u
-#define SILENCE_NS    (20 * RT_NS_PER_S)
 #define LOOK_UP_TURNS 4096u /* without progress, before looking at the time */
 #define SERVE_TURNS   64u   /* before serving the bus, when it is needed */
 #define SLEEP_MS      100
@@ -73,9 +72,9 @@ static inline uint64_t draw(struct perf_job *job)
 /* The next block that this run has written. */
 static uint64_t choose_written(struct perf_job *job)
 {
-	while (job->generations[job->next] == 0)
-		job->next++;
-	return job->next++;
+	while (job->generations[job->read_next] == 0)
+		job->read_next++;
+	return job->read_next++;
 }
 
 static inline uint64_t choose_block(struct perf_job *job)
@@ -315,9 +314,11 @@ static int look_up(struct perf_job *job)
 	uint64_t now = rt_clock_now_ns(&host);
 
 	obey(job);
+	if (atomic_load(&job->run->gone))
+		return -ENODEV;
 	if (job->silent_since == 0)
 		job->silent_since = now;
-	if (now - job->silent_since > SILENCE_NS)
+	if (now - job->silent_since > job->run->options->timeout_ns)
 		return fail(job, -ETIMEDOUT, "nothing is completed any more");
 	/* Whoever shares the processor with us may be the device. */
 	if (job->event < 0)
@@ -345,7 +346,7 @@ static int wait_a_little(struct perf_job *job)
 	if (!job->run->device->doors.mapped && turns % SERVE_TURNS == 0)
 		rc = perf_device_check(job->run->device);
 	if (rc < 0)
-		return fail(job, rc, "the device is gone");
+		atomic_store(&job->run->gone, 1);
 	if (job->event >= 0)
 		return await_interrupt(job);
 	return turns % LOOK_UP_TURNS == 0 ? look_up(job) : 0;
@@ -419,11 +420,13 @@ static void read_back(struct perf_job *job)
 		return;
 	}
 	*keep = job->reads;
+	/* Nobody but this job's errors ends it any more. */
+	job->state = PERF_STOP;
 	job->is_reading_back = true;
 	job->is_mixed = false;
 	job->read_percent = 100;
 	job->think_ns = 0;
-	job->left = job->next = 0;
+	job->left = job->read_next = 0;
 	for (uint64_t i = 0; i < job->blocks; i++)
 		job->left += job->generations[i] != 0;
 	run_load(job);

@@ -27,6 +27,7 @@ struct perf_run {
 	struct perf_device *device;
 	_Atomic int state;  /* enum perf_state */
 	_Atomic int failed; /* a job has; the others stop */
+	_Atomic int gone;   /* the device is; nothing is waited for */
 	_Atomic unsigned int running;
 	int finished; /* eventfd: a job has come to the end of its load */
 	pthread_barrier_t start, verify;
@@ -53,6 +54,7 @@ struct perf_job {
 	uint64_t next, blocks, first_lba; /* the area */
 	uint32_t lbas;                    /* of a block */
 	uint16_t *generations; /* of blocks; the top bit: in flight */
+	uint64_t read_next;    /* block to read back */
 	uint64_t think_ns;
 	int event; /* eventfd; -1: poll */
 	unsigned int idle_turns;

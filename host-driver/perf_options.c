@@ -11,6 +11,7 @@
 #include "host-driver/perf.h"
 
 #define DEFAULT_RUNTIME_NS (10 * RT_NS_PER_S)
+#define DEFAULT_TIMEOUT_NS (20 * RT_NS_PER_S)
 
 /* --- Words ---------------------------------------------------------------- */
 
@@ -106,6 +107,7 @@ enum key {
 	KEY_RUNTIME,
 	KEY_RAMP_TIME,
 	KEY_THINKTIME,
+	KEY_TIMEOUT,
 	KEY_OFFSET,
 	KEY_SIZE,
 	KEY_NUMBER_IOS,
@@ -131,6 +133,7 @@ static const struct number numbers[] = {
 	{ KEY_RUNTIME, KIND_TIME, 0, UINT64_MAX, AT(runtime_ns) },
 	{ KEY_RAMP_TIME, KIND_TIME, 0, UINT64_MAX, AT(ramp_ns) },
 	{ KEY_THINKTIME, KIND_THINK, 0, UINT64_MAX, AT(think_ns) },
+	{ KEY_TIMEOUT, KIND_TIME, 1, UINT64_MAX, AT(timeout_ns) },
 	{ KEY_OFFSET, KIND_SIZE, 0, UINT64_MAX, AT(offset) },
 	{ KEY_SIZE, KIND_SIZE, 1, UINT64_MAX, AT(size) },
 	{ KEY_NUMBER_IOS, KIND_COUNT, 1, UINT64_MAX, AT(number_ios) },
@@ -378,6 +381,8 @@ static const struct argp_option options[] = {
 	  "Sleep until an interrupt, rather than poll", 0 },
 	{ "queue-entries", KEY_QUEUE_ENTRIES, "N", 0,
 	  "Of each queue (256, or twice the depth)", 0 },
+	{ "timeout", KEY_TIMEOUT, "TIME", 0,
+	  "Give up when nothing is completed for so long (20 s)", 0 },
 	{ "cpus", KEY_CPUS, "LIST", 0, "A processor for each job: 0,2-3", 0 },
 	{ "cpus_allowed", 0, NULL, OPTION_ALIAS | OPTION_HIDDEN, NULL, 0 },
 	{ "namespace", KEY_NAMESPACE, "NSID", 0, "(1)", 0 },
@@ -420,6 +425,7 @@ void perf_parse(int argc, char **argv, struct perf_options *out)
 		.jobs = 1,
 		.seed = 1,
 		.nsid = 1,
+		.timeout_ns = DEFAULT_TIMEOUT_NS,
 	};
 	argp_err_exit_status = PERF_USAGE;
 	argp_program_version = "nitro-perf " NITRO_VERSION;
