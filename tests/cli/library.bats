@@ -108,6 +108,19 @@ flags()
 	done
 }
 
+@test "a driver hears that the card has ended" {
+	start_card
+	"$(dirname "$card")/host_tour" "$dir/ebs0.sock" lost >tour.log 3>&- &
+	tour_pid=$!
+	until grep -q waiting tour.log; do
+		kill -0 "$tour_pid"
+		sleep 0.1
+	done
+	kill -KILL "$card_pid"
+	wait "$tour_pid"
+	grep "lost: ECONNRESET" tour.log
+}
+
 @test "nitro-host(3) has every function but those of NVMe queues" {
 	local name
 

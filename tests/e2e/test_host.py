@@ -36,6 +36,13 @@ bind() {
 allow_no_iommu() {
 	echo 1 >/sys/module/vfio/parameters/enable_unsafe_noiommu_mode
 }
+lose() {
+	host_tour $pci lost >/tmp/lost &
+	until grep -q waiting /tmp/lost; do sleep 0.1; done
+	echo $pci >/sys/bus/pci/drivers/vfio-pci/unbind
+	wait
+	cat /tmp/lost
+}
 task() {
 	echo "@begin $1"
 	shift
@@ -133,6 +140,7 @@ task unprivileged su user -c "nvme_identify $pci"
 echo 64 >/proc/sys/vm/nr_hugepages
 task huge host_tour $pci
 task absent nvme_identify 0000:1f:1f.7
+task lost lose
 """)
 
 
@@ -194,6 +202,11 @@ def test_both_ways_through_an_iommu_work(with_iommu, way):
 
 def test_the_character_device_is_preferred(with_iommu):
     with_iommu["usual"].must("bus         vfio cdev")
+
+
+def test_a_driver_hears_that_the_kernel_wants_the_device_back(without_iommu):
+    without_iommu["lost"].must(
+        "lost: ENODEV the kernel asks for the device back")
 
 
 @pytest.mark.parametrize("task, texts", [

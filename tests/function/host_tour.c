@@ -4,6 +4,7 @@
  * of a bus, one line for each stop.  It writes to the function's blocks.
  *
  *	host_tour ADDRESS [small]       small: no huge pages
+ *	host_tour ADDRESS lost          waits until the function is lost
  *
  * tests/cli takes it to a card, tests/e2e to a guest's kernel.
  */
@@ -143,11 +144,12 @@ static void move_data(uint64_t seed, const char *what)
 /* The controller is off afterwards, and can be turned on again. */
 static void reset(void)
 {
-	uint32_t csts = 1;
+	int rc = host_reset(fn);
 
-	must(host_reset(fn), "reset");
-	must(host_read32(fn, 0, NVME_REG_CSTS, &csts), "CSTS");
-	stop((csts & NVME_CSTS_RDY) == 0, "a reset", 0);
+	must(rc, "reset");
+	/* Some controllers need a moment. */
+	rc = host_nvme_wait_csts(nvme, NVME_CSTS_RDY, 0);
+	stop(rc == 0, "a reset", rc);
 	host_nvme_close(&nvme);
 	must(host_nvme_open(fn, &options, &nvme), "driver");
 	must(host_nvme_enable(nvme), "enable");
@@ -172,9 +174,22 @@ static void map_twice(void)
 		must(host_memory_unmap(fn, &more), "unmapping");
 }
 
+static int wait_until_lost(void)
+{
+	int rc = 0;
+
+	printf("waiting\n");
+	while (rc >= 0)
+		rc = host_poll(fn, WAIT_MS);
+	printf("lost: %s %s\n", rt_errno_name(rc), host_error(fn)->text);
+	host_close(&fn);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
-	bool is_small = argc == 3 && strcmp(argv[2], "small") == 0;
+	const char *word = argc == 3 ? argv[2] : "";
+	bool is_small = strcmp(word, "small") == 0;
 	struct host_options how = { .quirks = is_small ? HOST_SMALL_PAGES : 0 };
 	struct rt_error error;
 
@@ -185,6 +200,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	printf("bus: %s\n", host_bus_name(fn));
+	if (strcmp(word, "lost") == 0)
+		return wait_until_lost();
 	look_at_configuration_space();
 	look_at_regions();
 	must(host_nvme_open(fn, &options, &nvme), "driver");
