@@ -139,7 +139,9 @@ static int ring_register(struct host_nvme_io *q, bool is_cq, uint32_t value)
 	int rc;
 
 	if (doors->mapped) {
-		doors->mapped[at] = htole32(value);
+		/* The entries are in memory before the doorbell says so. */
+		__atomic_store_n(&doors->mapped[at], htole32(value),
+				 __ATOMIC_RELEASE);
 		return 0;
 	}
 	q->trapped++;
@@ -162,11 +164,14 @@ static int ring_shadow(struct host_nvme_io *q, bool is_cq, uint32_t old,
 	uint32_t at = (2u * q->qid + is_cq) * q->doors->stride;
 	uint32_t event;
 
-	__atomic_store_n(&q->doors->shadow[at], htole32(new), __ATOMIC_RELEASE);
-	/* The controller writes its event index and then looks at the shadow
-	 * once more; we do it the other way round, so one of us sees it. */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	event = __atomic_load_n(&q->doors->events[at], __ATOMIC_RELAXED);
+	/*
+	 * The controller writes its event index and then looks at the shadow
+	 * once more; we do it the other way round, so one of us sees it.  An
+	 * exchange is also a full barrier.
+	 */
+	(void)__atomic_exchange_n(&q->doors->shadow[at], htole32(new),
+				  __ATOMIC_SEQ_CST);
+	event = __atomic_load_n(&q->doors->events[at], __ATOMIC_SEQ_CST);
 	return is_awaited(le32toh(event), old, new)
 		       ? ring_register(q, is_cq, new)
 		       : 0;
@@ -174,8 +179,6 @@ static int ring_shadow(struct host_nvme_io *q, bool is_cq, uint32_t old,
 
 static int ring(struct host_nvme_io *q, bool is_cq, uint32_t old, uint32_t new)
 {
-	/* The entries are in memory before the doorbell says so. */
-	__atomic_thread_fence(__ATOMIC_RELEASE);
 	if (q->doors->shadow)
 		return ring_shadow(q, is_cq, old, new);
 	return ring_register(q, is_cq, new);

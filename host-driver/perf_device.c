@@ -17,7 +17,6 @@
 #define IOVA      UINT64_C(0x40000000)
 #define SPARE     UINT64_C(0x100000) /* the admin queue and identify data */
 #define HUGE_PAGE UINT64_C(0x200000)
-#define MSIX_ID   0x11
 #define ENTRIES   UINT64_C(256)
 
 static int say(struct rt_error *error, int rc, const char *what)
@@ -140,22 +139,6 @@ static int check_fit(const struct perf_device *d, const struct perf_options *o,
 
 /* --- Interrupts ----------------------------------------------------------- */
 
-static int enable_msix(struct host_function *fn)
-{
-	unsigned int at = host_capability(fn, MSIX_ID);
-	le16 control;
-	int rc;
-
-	if (!at)
-		return -EOPNOTSUPP;
-	rc = host_read(fn, HOST_CONFIG, at + 2, &control, sizeof control);
-	if (rc < 0)
-		return rc;
-	/* Enabled, and not masked as a whole. */
-	control = le16_put((le16_get(control) | 0x8000) & 0xbfff);
-	return host_write(fn, HOST_CONFIG, at + 2, &control, sizeof control);
-}
-
 /* Vector 0 is the admin queue's and unused; job i has vector i + 1. */
 static int open_events(struct perf_device *d, uint64_t jobs,
 		       struct rt_error *error)
@@ -179,9 +162,8 @@ static int open_events(struct perf_device *d, uint64_t jobs,
 		if (d->events[d->event_count] < 0)
 			return say(error, -errno, "an eventfd");
 	}
-	rc = host_irq_set(d->fn, VFIO_PCI_MSIX_IRQ_INDEX, 0, d->events,
-			  (unsigned int)d->event_count);
-	return say(error, rc < 0 ? rc : enable_msix(d->fn), "interrupts");
+	rc = host_msix_enable(d->fn, d->events, (unsigned int)d->event_count);
+	return say(error, rc, "interrupts");
 }
 
 /* --- Queues --------------------------------------------------------------- */
