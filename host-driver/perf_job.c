@@ -25,10 +25,8 @@
 #include "host-driver/perf_clock.h"
 #include "host-driver/perf_verify.h"
 
-#define BATCH         64
 #define IN_FLIGHT     0x8000u
-#define LOOK_UP_TURNS 4096u /* without progress, before looking at the time */
-#define SERVE_TURNS   64u   /* before serving the bus, when it is needed */
+#define LOOK_UP_TURNS 1024u /* in vain, before looking at anything else */
 #define SLEEP_MS      100
 
 static int fail(struct perf_job *job, int rc, const char *what)
@@ -221,27 +219,27 @@ look_at(struct perf_job *job, const struct host_nvme_io_done *done,
 }
 
 /* Keep what is known of the commands, since their slots are used again. */
-static int accept(struct perf_job *job, const struct host_nvme_io_done *done,
-		  unsigned int n, struct perf_request *past)
+static int accept(struct perf_job *job, unsigned int n)
 {
+	const struct host_nvme_io_done *done = job->done;
 	bool is_checked = job->generations;
 	int rc = 0;
 
 	for (unsigned int i = 0; i < n; i++) {
-		past[i] = job->requests[done[i].slot];
+		job->past[i] = job->requests[done[i].slot];
 		if (__builtin_expect(done[i].status || is_checked, 0))
-			rc |= look_at(job, &done[i], &past[i]);
+			rc |= look_at(job, &done[i], &job->past[i]);
 	}
 	job->in_flight -= n;
 	return rc;
 }
 
-static void count(struct perf_job *job, const struct perf_request *r,
-		  unsigned int n, uint64_t now)
+static void count(struct perf_job *job, unsigned int n, uint64_t now)
 {
 	for (unsigned int i = 0; i < n; i++)
-		perf_histogram_add(is_write(&r[i]) ? &job->writes : &job->reads,
-				   now - r[i].start);
+		perf_histogram_add(is_write(&job->past[i]) ? &job->writes
+							   : &job->reads,
+				   now - job->past[i].start);
 	atomic_store_explicit(&job->done_ios,
 			      job->reads.count + job->writes.count,
 			      memory_order_relaxed);
@@ -287,23 +285,23 @@ static void think(const struct perf_job *job)
 }
 
 /* n completions at now: put as many commands as there is something left. */
-static int turn(struct perf_job *job, const struct host_nvme_io_done *done,
-		unsigned int n, uint64_t now)
+static int turn(struct perf_job *job, unsigned int n, uint64_t now)
 {
-	struct perf_request past[BATCH];
 	uint64_t start = now;
 	int rc;
 
 	obey(job);
-	if (accept(job, done, n, past) < 0)
+	if (accept(job, n) < 0)
 		job->left = 0;
 	if (job->think_ns && job->left) {
 		think(job);
 		start = perf_ticks();
 	}
-	put_all(job, done, n, start);
+	put_all(job, job->done, n, start);
 	rc = host_nvme_io_ring(job->q);
-	count(job, past, n, now);
+	count(job, n, now);
+	job->idle_turns = 0;
+	job->silent_since = 0;
 	return rc < 0 ? fail(job, rc, "a doorbell") : 0;
 }
 
@@ -314,6 +312,10 @@ static int look_up(struct perf_job *job)
 	uint64_t now = rt_clock_now_ns(&host);
 
 	obey(job);
+	/* Who rings through a socket must also answer what comes from it. */
+	if (!job->run->device->doors.mapped &&
+	    perf_device_check(job->run->device) < 0)
+		atomic_store(&job->run->gone, 1);
 	if (atomic_load(&job->run->gone))
 		return -ENODEV;
 	if (job->silent_since == 0)
@@ -340,13 +342,7 @@ static int await_interrupt(struct perf_job *job)
 static int wait_a_little(struct perf_job *job)
 {
 	unsigned int turns = ++job->idle_turns;
-	int rc = 0;
 
-	/* Who rings through a socket must also answer what comes from it. */
-	if (!job->run->device->doors.mapped && turns % SERVE_TURNS == 0)
-		rc = perf_device_check(job->run->device);
-	if (rc < 0)
-		atomic_store(&job->run->gone, 1);
 	if (job->event >= 0)
 		return await_interrupt(job);
 	return turns % LOOK_UP_TURNS == 0 ? look_up(job) : 0;
@@ -354,16 +350,13 @@ static int wait_a_little(struct perf_job *job)
 
 static int one_turn(struct perf_job *job)
 {
-	struct host_nvme_io_done done[BATCH];
-	int n = host_nvme_io_poll(job->q, done, BATCH);
+	int n = host_nvme_io_poll(job->q, job->done, PERF_BATCH);
 
-	if (n < 0)
-		return fail(job, n, "completions");
 	if (n == 0)
 		return wait_a_little(job);
-	job->idle_turns = 0;
-	job->silent_since = 0;
-	return turn(job, done, (unsigned int)n, perf_ticks());
+	if (n < 0)
+		return fail(job, n, "completions");
+	return turn(job, (unsigned int)n, perf_ticks());
 }
 
 static void run_load(struct perf_job *job)

@@ -33,6 +33,8 @@ struct perf_run {
 	pthread_barrier_t start, verify;
 };
 
+#define PERF_BATCH 64u /* completions in a turn, at most */
+
 struct perf_request {
 	uint64_t start; /* ticks */
 	uint64_t what;  /* twice the block of the job's area, plus is_write */
@@ -59,6 +61,10 @@ struct perf_job {
 	int event; /* eventfd; -1: poll */
 	unsigned int idle_turns;
 	uint64_t silent_since; /* ns; 0: not silent */
+
+	/* A turn's completions, and what was asked for. */
+	struct host_nvme_io_done done[PERF_BATCH];
+	struct perf_request past[PERF_BATCH];
 
 	unsigned int number; /* from 0 */
 	pthread_t thread;
