@@ -47,6 +47,9 @@ enum probe_need {
 enum probe_flag {
 	PROBE_SOCKET = 1u << 0, /* only of a vfio-user server */
 	PROBE_WRITES = 1u << 1, /* changes data: only with --write */
+	/* A controller that breaks it may reach memory that is not ours: only
+	 * where something is in its way. */
+	PROBE_CONFINED = 1u << 2,
 };
 
 struct probe {
@@ -54,6 +57,7 @@ struct probe {
 	struct host_function *fn;
 	struct host_nvme *nvme; /* NULL: not an NVMe controller */
 	bool is_socket;
+	bool is_confined;  /* it reaches the memory that it was given only */
 	bool is_hopeless;  /* it cannot be made ready any more */
 	bool keeps_queues; /* a controller reset leaves queues behind */
 	/* Rules in a row that it could not be made ready for. */
@@ -127,6 +131,8 @@ enum probe_verdict probe_failed(struct probe *p, int rc, const char *step);
 enum probe_verdict probe_want_any(struct probe *p, int rc, const int *statuses);
 #define probe_want(p, rc, ...)                                                 \
 	probe_want_any(p, rc, (const int[]){ __VA_ARGS__, -1 })
+/* Holds if rc says that there is no such command. */
+enum probe_verdict probe_want_unknown(struct probe *p, int rc, uint8_t opcode);
 /* Holds if rc is any error status of the controller. */
 enum probe_verdict probe_want_error(struct probe *p, int rc);
 /* Holds if rc is an error of the server's reply, and the server goes on. */

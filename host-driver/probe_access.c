@@ -80,6 +80,16 @@ enum probe_verdict probe_want_any(struct probe *p, int rc, const int *statuses)
 			    wanted);
 }
 
+enum probe_verdict probe_want_unknown(struct probe *p, int rc, uint8_t opcode)
+{
+	char text[64];
+
+	if (rc == PROBE_INVALID_OPCODE)
+		return PROBE_HOLDS;
+	return probe_broken(p, "opcode %02xh: %s, where 0/01h should be",
+			    opcode, outcome(p, rc, text));
+}
+
 enum probe_verdict probe_want_error(struct probe *p, int rc)
 {
 	if (rc > 0)

@@ -32,10 +32,8 @@ enum probe_verdict probe_admin_unknown_opcode(struct probe *p)
 
 	for (size_t i = 0; i < RT_COUNT(opcodes); i++) {
 		rc = probe_admin(p, (struct probe_cmd){ .opcode = opcodes[i] });
-		if (rc != PROBE_INVALID_OPCODE) {
-			probe_want(p, rc, PROBE_INVALID_OPCODE);
+		if (probe_want_unknown(p, rc, opcodes[i]) != PROBE_HOLDS)
 			return PROBE_BROKEN;
-		}
 	}
 	return PROBE_HOLDS;
 }
@@ -66,13 +64,9 @@ enum probe_verdict probe_admin_not_offered(struct probe *p)
 					    .prp1 = page,
 					    .prp2 = page,
 				    });
-		if (rc != PROBE_INVALID_OPCODE)
-			return probe_broken(p,
-					    "opcode %02xh: %x/%02xh, not "
-					    "0/01h",
-					    commands[i].opcode,
-					    (unsigned int)rc >> 8 & 7,
-					    (unsigned int)rc & 0xff);
+		if (probe_want_unknown(p, rc, commands[i].opcode) !=
+		    PROBE_HOLDS)
+			return PROBE_BROKEN;
 	}
 	return PROBE_HOLDS;
 }

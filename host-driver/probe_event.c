@@ -21,6 +21,16 @@ static int request_event(struct probe *p, uint16_t *cid)
 		cid);
 }
 
+/* When a later command has ended, the controller has seen the request. */
+static int request_event_now(struct probe *p, uint16_t *cid)
+{
+	const void *id;
+	int rc = request_event(p, cid);
+
+	return rc ? rc
+		  : host_nvme_identify(p->nvme, NVME_CNS_CONTROLLER, 0, &id);
+}
+
 /* Wait for an event and return its type, information and page, or NONE. */
 static int await_event(struct probe *p, uint16_t cid, uint32_t *dw0)
 {
@@ -75,15 +85,10 @@ static enum probe_verdict ring_badly(struct probe *p, uint64_t offset,
 {
 	enum probe_verdict verdict;
 	uint16_t cid;
-	const void *id;
-	int rc = request_event(p, &cid);
+	int rc = request_event_now(p, &cid);
 
-	if (rc < 0)
-		return probe_failed(p, rc, "Asynchronous Event Request");
-	/* So that it has been fetched before the doorbell goes wrong. */
-	rc = host_nvme_identify(p->nvme, NVME_CNS_CONTROLLER, 0, &id);
 	if (rc)
-		return probe_failed(p, rc, "Identify");
+		return probe_failed(p, rc, "Asynchronous Event Request");
 	probe_set32(p, offset, value);
 	verdict = want_event(p, cid, NVME_EVENT_ERROR, info, NVME_LID_ERROR);
 	if (verdict != PROBE_HOLDS)
@@ -174,14 +179,14 @@ static enum probe_verdict second_event(struct probe *p, bool keeps_mask)
 	uint64_t bad = probe_doorbell(p, 1, false);
 	uint32_t dw0;
 	uint16_t cid;
-	int rc = request_event(p, &cid);
+	int rc = request_event_now(p, &cid);
 
 	probe_set32(p, bad, 1);
 	if (rc == 0)
 		rc = await_event(p, cid, &dw0);
 	if (rc)
 		return probe_skip(p, "no event comes for a bad doorbell");
-	rc = request_event(p, &cid);
+	rc = request_event_now(p, &cid);
 	probe_set32(p, bad, 1);
 	if (rc == 0 && has_event(p, cid))
 		return probe_broken(p, "it came before the page was read");
@@ -192,6 +197,8 @@ static enum probe_verdict second_event(struct probe *p, bool keeps_mask)
 		return has_event(p, cid)
 			       ? probe_broken(p, "it came in spite of RAE")
 			       : PROBE_HOLDS;
+	/* The one that waited may have gone with what the page told. */
+	probe_set32(p, bad, 1);
 	rc = await_event(p, cid, &dw0);
 	return rc ? probe_failed(p, rc, "the event after the page was read")
 		  : PROBE_HOLDS;
@@ -211,9 +218,9 @@ enum probe_verdict probe_event_reset_drops(struct probe *p)
 {
 	PROBE_SNAPSHOT struct probe_snapshot before = { 0 };
 	uint16_t cid;
-	int rc = request_event(p, &cid);
+	int rc = request_event_now(p, &cid);
 
-	if (rc < 0 || probe_snapshot_take(p, &before) < 0)
+	if (rc || probe_snapshot_take(p, &before) < 0)
 		return probe_failed(p, rc, "Asynchronous Event Request");
 	rc = host_nvme_disable(p->nvme);
 	if (rc < 0)

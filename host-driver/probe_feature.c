@@ -224,7 +224,7 @@ enum probe_verdict probe_feature_not_saveable(struct probe *p)
 
 enum probe_verdict probe_feature_not_changeable(struct probe *p)
 {
-	uint32_t capabilities, value;
+	uint32_t capabilities, value, nsid;
 
 	if (!(le16_get(p->id.oncs) & ONCS_SAVE))
 		return probe_skip(p, "ONCS: Select is not offered");
@@ -232,10 +232,12 @@ enum probe_verdict probe_feature_not_changeable(struct probe *p)
 	     fid++) {
 		if (get_feature(p, fid, NVME_SEL_CAPABILITIES, p->nsid,
 				&capabilities) ||
-		    capabilities & NVME_FEATURE_IS_CHANGEABLE ||
-		    get_feature(p, fid, 0, p->nsid, &value))
+		    capabilities & NVME_FEATURE_IS_CHANGEABLE)
 			continue;
-		return probe_want(p, set_feature(p, fid, p->nsid, value),
+		nsid = capabilities & NVME_FEATURE_IS_PER_NS ? p->nsid : 0;
+		if (get_feature(p, fid, 0, nsid, &value))
+			continue;
+		return probe_want(p, set_feature(p, fid, nsid, value),
 				  PROBE_NOT_CHANGEABLE);
 	}
 	return probe_skip(p, "all of them can be changed");
@@ -268,7 +270,7 @@ enum probe_verdict probe_feature_power_range(struct probe *p)
 	if (p->id.npss >= 31)
 		return probe_skip(p, "every power state is there");
 	return probe_want(p, set_feature(p, NVME_FID_POWER, 0, p->id.npss + 1u),
-			  PROBE_INVALID_FIELD);
+			  PROBE_INVALID_FIELD, PROBE_NOT_CHANGEABLE);
 }
 
 enum probe_verdict probe_feature_temperature_select(struct probe *p)
@@ -282,7 +284,8 @@ enum probe_verdict probe_feature_temperature_select(struct probe *p)
 enum probe_verdict probe_feature_vector_range(struct probe *p)
 {
 	return probe_want(p, set_feature(p, NVME_FID_VECTOR, 0, 0xfff0),
-			  PROBE_INVALID_FIELD, PROBE_INVALID_VECTOR);
+			  PROBE_INVALID_FIELD, PROBE_INVALID_VECTOR,
+			  PROBE_NOT_CHANGEABLE);
 }
 
 /* --- Log pages ------------------------------------------------------------ */

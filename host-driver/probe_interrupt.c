@@ -226,6 +226,8 @@ static enum probe_verdict pin_follows(struct probe *p, struct bells *bells)
 	rc = host_nvme_wait(p->nvme, 1, cid, NULL);
 	if (rc)
 		return probe_failed(p, rc, "Flush");
+	/* A doorbell in mapped memory is seen a moment later. */
+	probe_pause_ms(p, PROBE_QUIET_MS);
 	rc = host_irq_unmask(p->fn, VFIO_PCI_INTX_IRQ_INDEX);
 	if (rc < 0)
 		return probe_failed(p, rc, "unmasking");

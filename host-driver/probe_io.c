@@ -59,7 +59,7 @@ enum probe_verdict probe_io_unknown_opcode(struct probe *p)
 	for (size_t i = 0; i < RT_COUNT(opcodes); i++) {
 		rc = probe_nvm(p, (struct probe_cmd){ .opcode = opcodes[i],
 						      .nsid = p->nsid });
-		if (probe_want(p, rc, PROBE_INVALID_OPCODE) != PROBE_HOLDS)
+		if (probe_want_unknown(p, rc, opcodes[i]) != PROBE_HOLDS)
 			return PROBE_BROKEN;
 	}
 	return PROBE_HOLDS;
@@ -88,7 +88,7 @@ enum probe_verdict probe_io_not_offered(struct probe *p)
 		cmd = probe_read(p, namespace_blocks(p), 1, &data);
 		cmd.opcode = commands[i].opcode;
 		rc = probe_nvm(p, cmd);
-		if (probe_want(p, rc, PROBE_INVALID_OPCODE) != PROBE_HOLDS)
+		if (probe_want_unknown(p, rc, cmd.opcode) != PROBE_HOLDS)
 			return PROBE_BROKEN;
 	}
 	return rc < 0 ? probe_failed(p, rc, "a command") : PROBE_HOLDS;
@@ -245,36 +245,50 @@ enum probe_verdict probe_io_mdts_exceeded(struct probe *p)
 	return read_of_size(p, 1);
 }
 
+/* May a command move so much, and are there so many blocks? */
+static bool fits(const struct probe *p, uint32_t bytes)
+{
+	uint32_t limit = probe_max_transfer(p);
+
+	return (!limit || bytes <= limit) &&
+	       blocks_of(p, bytes) <= namespace_blocks(p);
+}
+
+/* Is it what a read without anything odd brings? */
+static bool is_like_plain(struct probe *p, const struct host_nvme_data *data)
+{
+	RT_FREE uint8_t *first = malloc(data->size), *second = NULL;
+	struct host_nvme_data plain;
+
+	second = malloc(data->size);
+	if (!first || !second || probe_data(p, data->size, SHAPE(0), &plain) ||
+	    probe_nvm(p, probe_read(p, 0, blocks_of(p, data->size), &plain)))
+		return false;
+	host_nvme_data_get(p->nvme, &plain, first);
+	host_nvme_data_get(p->nvme, data, second);
+	return memcmp(first, second, data->size) == 0 &&
+	       probe_guards_hold(p, &plain);
+}
+
 /* --- Where data lies ------------------------------------------------------ */
 
 /* The same blocks read in an odd shape and in the plainest one. */
 static enum probe_verdict read_shaped(struct probe *p, uint32_t bytes,
 				      struct host_nvme_shape shape)
 {
-	struct host_nvme_data plain, odd;
-	RT_FREE uint8_t *first = malloc(bytes), *second = NULL;
-	uint32_t blocks = blocks_of(p, bytes), limit = probe_max_transfer(p);
+	struct host_nvme_data data;
 	int rc;
 
-	second = malloc(bytes);
-	if (!first || !second)
-		return probe_skip(p, "no memory");
-	if ((limit && bytes > limit) || blocks > namespace_blocks(p))
+	if (!fits(p, bytes))
 		return probe_skip(p, "more than a command may move");
-	rc = probe_data(p, bytes, SHAPE(0), &plain);
+	rc = probe_data(p, bytes, shape, &data);
 	if (rc == 0)
-		rc = probe_data(p, bytes, shape, &odd);
-	if (rc == 0)
-		rc = probe_nvm(p, probe_read(p, 0, blocks, &plain));
-	if (rc == 0)
-		rc = probe_nvm(p, probe_read(p, 0, blocks, &odd));
+		rc = probe_nvm(p, probe_read(p, 0, blocks_of(p, bytes), &data));
 	if (rc)
-		return probe_failed(p, rc, "a read");
-	host_nvme_data_get(p->nvme, &plain, first);
-	host_nvme_data_get(p->nvme, &odd, second);
-	if (memcmp(first, second, bytes))
+		return probe_failed(p, rc, "the read");
+	if (!is_like_plain(p, &data))
 		return probe_broken(p, "the data is not the same");
-	return probe_guards_hold(p, &odd) && probe_guards_hold(p, &plain)
+	return probe_guards_hold(p, &data)
 		       ? PROBE_HOLDS
 		       : probe_broken(p, "memory around the data was written");
 }
@@ -341,46 +355,53 @@ enum probe_verdict probe_transfer_prp1_unaligned(struct probe *p)
 	return probe_want(p, rc, PROBE_INVALID_PRP, PROBE_INVALID_FIELD);
 }
 
-static enum probe_verdict read_with_prp2(struct probe *p, uint32_t bytes,
-					 uint32_t skew)
-{
-	struct host_nvme_data data;
-	struct probe_cmd cmd;
-	uint32_t limit = probe_max_transfer(p);
-	int rc = probe_data(p, bytes, SHAPE(.is_scattered = true), &data);
-
-	if (rc < 0)
-		return probe_failed(p, rc, "memory");
-	if ((limit && bytes > limit) ||
-	    blocks_of(p, bytes) > namespace_blocks(p))
-		return probe_skip(p, "more than a command may move");
-	cmd = probe_read(p, 0, blocks_of(p, bytes), &data);
-	cmd.prp2 += skew;
-	return probe_want(p, probe_nvm(p, cmd), PROBE_INVALID_PRP,
-			  PROBE_INVALID_FIELD);
-}
-
 enum probe_verdict probe_transfer_prp2_offset(struct probe *p)
 {
-	return read_with_prp2(p, 2 * HOST_NVME_PAGE, 0x200);
+	uint32_t bytes = 2 * HOST_NVME_PAGE;
+	struct host_nvme_data data;
+	struct probe_cmd cmd;
+	int rc = probe_data(p, bytes, SHAPE(.is_scattered = true), &data);
+
+	if (!fits(p, bytes))
+		return probe_skip(p, "more than a command may move");
+	cmd = probe_read(p, 0, blocks_of(p, bytes), &data);
+	cmd.prp2 += 0x200;
+	if (rc == 0)
+		rc = probe_nvm(p, cmd);
+	return probe_want(p, rc, PROBE_INVALID_PRP, PROBE_INVALID_FIELD);
 }
 
+/* Refused, or taken as if the bits were zero. */
 enum probe_verdict probe_transfer_list_unaligned(struct probe *p)
 {
-	return read_with_prp2(p, 4 * HOST_NVME_PAGE, 4);
+	uint32_t bytes = 4 * HOST_NVME_PAGE, blocks = blocks_of(p, bytes);
+	struct host_nvme_data data;
+	struct probe_cmd cmd;
+	int rc = probe_data(p, bytes, SHAPE(.is_scattered = true), &data);
+
+	if (!fits(p, bytes))
+		return probe_skip(p, "more than a command may move");
+	cmd = probe_read(p, 0, blocks, &data);
+	cmd.prp2 += 4;
+	if (rc == 0)
+		rc = probe_nvm(p, cmd);
+	if (rc == 0)
+		return is_like_plain(p, &data)
+			       ? PROBE_HOLDS
+			       : probe_broken(p, "the data is not the same");
+	return probe_want(p, rc, PROBE_INVALID_PRP, PROBE_INVALID_FIELD);
 }
 
 enum probe_verdict probe_transfer_entry_offset(struct probe *p)
 {
 	struct host_nvme_data data;
-	uint32_t bytes = 4 * HOST_NVME_PAGE, limit = probe_max_transfer(p);
+	uint32_t bytes = 4 * HOST_NVME_PAGE;
 	le64 *list;
 	int rc = probe_data(p, bytes, SHAPE(.is_scattered = true), &data);
 
 	if (rc < 0)
 		return probe_failed(p, rc, "memory");
-	if ((limit && bytes > limit) ||
-	    blocks_of(p, bytes) > namespace_blocks(p))
+	if (!fits(p, bytes))
 		return probe_skip(p, "more than a command may move");
 	list = probe_at(p, data.prp2);
 	list[1] = le64_put(le64_get(list[1]) + 0x10);

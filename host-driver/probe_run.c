@@ -159,6 +159,8 @@ static const char *not_for(const struct probe *p, const struct probe_rule *rule)
 		return "not an NVMe controller";
 	if ((rule->flags & PROBE_SOCKET) && !p->is_socket)
 		return "not reached through a vfio-user socket";
+	if ((rule->flags & PROBE_CONFINED) && !p->is_confined)
+		return "without an IOMMU it may harm this machine";
 	if ((rule->flags & PROBE_WRITES) && !p->options.may_write)
 		return "it changes data: --write";
 	if (rule->need == PROBE_IO && p->nsid == 0)
@@ -250,6 +252,7 @@ static int open_function(struct probe *p, struct rt_error *error)
 	if (rc < 0)
 		return rc;
 	p->is_socket = strcmp(host_bus_name(p->fn), "vfio-user") == 0;
+	p->is_confined = strcmp(host_bus_name(p->fn), "vfio no-IOMMU") != 0;
 	rc = read_config(p, error);
 	if (rc == 0 &&
 	    le_load(p->config + PCI_CLASS_REVISION, 4) >> 8 == NVME_CLASS)

@@ -317,19 +317,27 @@ static void spoil_entry(struct nvme_cqe *cqe)
 		cqe->sq_head = le16_put(0);
 }
 
+/* In memory that is reached by pointers; the other way is by messages. */
+WRAP(void, pcie_dma_store_entry, void *to, const void *entry16)
+{
+	struct nvme_cqe cqe;
+
+	memcpy(&cqe, entry16, sizeof cqe);
+	spoil_entry(&cqe);
+	__real_pcie_dma_store_entry(to, &cqe);
+	/* The next one, which is not its own. */
+	if (makes(M_completed_twice) && le16_get(cqe.sqid))
+		__real_pcie_dma_store_entry((uint8_t *)to + sizeof cqe, &cqe);
+}
+
 WRAP(int, pcie_dma_publish, struct pcie_function *fn, struct pcie_dma_op *op,
      uint64_t iova, const void *entry16)
 {
 	struct nvme_cqe cqe;
-	int status;
 
 	memcpy(&cqe, entry16, sizeof cqe);
 	spoil_entry(&cqe);
-	status = __real_pcie_dma_publish(fn, op, iova, &cqe);
-	/* The next one, which is not its own. */
-	if (makes(M_completed_twice) && le16_get(cqe.sqid))
-		(void)__real_pcie_dma_publish(fn, op, iova + sizeof cqe, &cqe);
-	return status;
+	return __real_pcie_dma_publish(fn, op, iova, &cqe);
 }
 
 /* --- Identify and log pages ----------------------------------------------- */
