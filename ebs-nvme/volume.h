@@ -16,6 +16,7 @@
 
 #include "firmware/rt/loop.h"
 
+struct ebs_map;
 struct ebs_volume;
 struct rt_error;
 
@@ -89,7 +90,8 @@ struct ebs_volume {
 	int direct_fd;         /* past it; -1: not wanted */
 	uint32_t memory_align; /* that direct_fd asks for: powers of 2 */
 	uint32_t offset_align;
-	bool is_in_memory; /* no disk behind it: a transfer never waits */
+	bool is_in_memory;   /* no disk behind it: a transfer never waits */
+	struct ebs_map *map; /* of what is in memory; NULL: there is none */
 	/* Transfers in a row that could not be done at once; a guess. */
 	_Atomic unsigned int misses[EBS_VOLUME_WRITE + 1], untried;
 	_Atomic int sync_error; /* a flush that failed stays failed */

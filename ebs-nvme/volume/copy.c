@@ -124,6 +124,28 @@ ebs_copy *ebs_copy_to_store(void)
 	return method->copy;
 }
 
+void ebs_copy_in(ebs_copy *copy, void *to, const struct iovec *iov,
+		 unsigned int count)
+{
+	char *at = to;
+
+	for (unsigned int i = 0; i < count; i++) {
+		copy(at, iov[i].iov_base, iov[i].iov_len);
+		at += iov[i].iov_len;
+	}
+	ebs_copy_fence();
+}
+
+void ebs_copy_out(const void *from, const struct iovec *iov, unsigned int count)
+{
+	const char *at = from;
+
+	for (unsigned int i = 0; i < count; i++) {
+		memcpy(iov[i].iov_base, at, iov[i].iov_len);
+		at += iov[i].iov_len;
+	}
+}
+
 void ebs_copy_expect(const void *from, size_t size)
 {
 	size_t end = size < EXPECT_BYTES ? size : EXPECT_BYTES;

@@ -7,6 +7,7 @@
 #define EBS_NVME_VOLUME_COPY_H
 
 #include <stddef.h>
+#include <sys/uio.h>
 
 typedef void ebs_copy(void *to, const void *from, size_t size);
 
@@ -14,6 +15,12 @@ typedef void ebs_copy(void *to, const void *from, size_t size);
 ebs_copy *ebs_copy_to_store(void);
 /* What was copied is seen by whoever sees what is stored after this. */
 void ebs_copy_fence(void);
+
+/* A vector of memory into a store, fenced, and out of one. */
+void ebs_copy_in(ebs_copy *copy, void *to, const struct iovec *iov,
+		 unsigned int count);
+void ebs_copy_out(const void *from, const struct iovec *iov,
+		  unsigned int count);
 
 /* Bytes of a store that will be read soon, but not next. */
 void ebs_copy_expect(const void *from, size_t size);

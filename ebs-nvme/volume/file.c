@@ -10,11 +10,12 @@
  * lost once and then forgets it, so the engine remembers: a flush that failed
  * makes all later ones fail (see volume.h).
  *
- * What the host has in memory is transferred at once, with a plain system call:
- * that is quicker than any ring.  What would have to wait goes through the
- * loop's io_uring, so that nobody else on the thread waits for it.  Only a
- * transfer counts: whatever else the call at once says (the cache has it not,
- * the file system cannot tell, it failed), the ring is asked for the answer.
+ * What the host has in memory is transferred at once, with a plain system call
+ * (on tmpfs without one, see map.c): that is quicker than any ring.  What would
+ * have to wait goes through the loop's io_uring, so that nobody else on the
+ * thread waits for it.  Only a transfer counts: whatever else the call at once
+ * says (the cache has it not, the file system cannot tell, it failed), the ring
+ * is asked for the answer.
  */
 #include <assert.h>
 #include <errno.h>
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 #include "ebs-nvme/volume/file.h"
+#include "ebs-nvme/volume/map.h"
 #include "firmware/rt/error.h"
 #include "firmware/rt/log.h"
 #include "firmware/rt/scope.h"
@@ -392,7 +394,16 @@ static bool do_at_once(struct ebs_volume_io *io)
 {
 	if (io->op == EBS_VOLUME_FLUSH)
 		return io->volume->is_in_memory && !fdatasync(io->volume->fd);
-	return may_be_at_once(io) && transfer_at_once(io);
+	if (!may_be_at_once(io))
+		return false;
+	return (io->volume->map && ebs_map_transfer(io->volume->map, io)) ||
+	       transfer_at_once(io);
+}
+
+static bool may_make_holes(const struct ebs_volume_io *io)
+{
+	return io->op == EBS_VOLUME_DISCARD ||
+	       io->op == EBS_VOLUME_WRITE_ZEROES;
 }
 
 static int file_submit(struct ebs_volume *volume, struct ebs_volume_io *io)
@@ -405,13 +416,23 @@ static int file_submit(struct ebs_volume *volume, struct ebs_volume_io *io)
 		return lost;
 	if (do_at_once(io))
 		return is_promise ? volume->sync_error : 0;
+	if (volume->map && may_make_holes(io))
+		ebs_map_forget(volume->map, io->offset, io->size);
 	start(io);
 	return -EINPROGRESS;
+}
+
+static void file_expect(const struct ebs_volume *volume, enum ebs_volume_op op,
+			uint64_t offset, uint64_t size)
+{
+	if (volume->map && op == EBS_VOLUME_READ)
+		ebs_map_expect(volume->map, offset, size);
 }
 
 const struct ebs_volume_engine ebs_volume_file = {
 	.name = "file",
 	.open = ebs_file_open,
 	.submit = file_submit,
+	.expect = file_expect,
 	.close = ebs_file_close,
 };

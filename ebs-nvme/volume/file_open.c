@@ -26,6 +26,7 @@
 #include <sys/sysmacros.h>
 
 #include "ebs-nvme/volume/file.h"
+#include "ebs-nvme/volume/map.h"
 #include "firmware/rt/error.h"
 #include "firmware/rt/scope.h"
 
@@ -197,6 +198,7 @@ static bool can_punch(const struct ebs_volume *volume)
 
 void ebs_file_close(struct ebs_volume *volume)
 {
+	ebs_map_close(&volume->map);
 	if (volume->direct_fd >= 0)
 		close(volume->direct_fd);
 	volume->direct_fd = -1;
@@ -261,6 +263,9 @@ static int find_ways(struct ebs_volume *volume,
 		     struct rt_error *error)
 {
 	volume->is_in_memory = is_in_memory(volume->fd);
+	if (volume->is_in_memory)
+		volume->map = ebs_map_open(volume->fd, volume->size,
+					   volume->is_read_only);
 	/* In memory there is nothing behind the page cache. */
 	if (config->cache != EBS_VOLUME_CACHE_DIRECT || volume->is_in_memory)
 		return 0;

@@ -73,20 +73,12 @@ static int memory_open(struct ebs_volume *volume,
 
 static void read_bytes(uint8_t *at, const struct ebs_volume_io *io)
 {
-	for (unsigned int i = 0; i < io->iov_count; i++) {
-		memcpy(io->iov[i].iov_base, at, io->iov[i].iov_len);
-		at += io->iov[i].iov_len;
-	}
+	ebs_copy_out(at, io->iov, io->iov_count);
 }
 
 static void write_bytes(uint8_t *at, const struct ebs_volume_io *io)
 {
-	for (unsigned int i = 0; i < io->iov_count; i++) {
-		io->volume->copy(at, io->iov[i].iov_base, io->iov[i].iov_len);
-		at += io->iov[i].iov_len;
-	}
-	/* Before the completion can be seen. */
-	ebs_copy_fence();
+	ebs_copy_in(io->volume->copy, at, io->iov, io->iov_count);
 }
 
 /* Whole pages go back to the host, and come again as zeros. */

@@ -15,6 +15,7 @@
 
 #include "ebs-nvme/volume.h"
 #include "firmware/rt/error.h"
+#include "firmware/rt/guard.h"
 #include "firmware/rt/log.h"
 #include "firmware/rt/scope.h"
 
@@ -71,6 +72,7 @@ static void make_direct_volume(void)
 
 static void make_tmpfs_volume(void)
 {
+	cr_assert_eq(rt_guard_install(), 0);
 	make_file_in("/dev/shm", SIZE);
 	cr_assert_eq(open_volume((struct ebs_volume_config){ .file = path }), 0,
 		     "%s", error.text);
@@ -500,6 +502,22 @@ Test(ebs_volume_tmpfs, a_file_that_was_cut_is_an_io_error)
 	check_cut_file();
 }
 
+Test(ebs_volume_tmpfs, a_file_that_was_cut_while_it_was_mapped_as_well)
+{
+	fill(bytes, SIZE, 5);
+	cr_expect_eq(run(EBS_VOLUME_WRITE, 0, SIZE, bytes), 0);
+	for (int i = 0; i < 100; i++)
+		cr_expect_eq(run(EBS_VOLUME_READ, 8192, 4096, bytes), 0);
+	check_cut_file();
+	/* A write makes it longer again, as it does of any file. */
+	fill(wanted, 4096, 6);
+	memcpy(bytes, wanted, 4096);
+	cr_expect_eq(run(EBS_VOLUME_WRITE, 8192, 4096, bytes), 0);
+	memset(bytes, 0, 4096);
+	cr_expect_eq(run(EBS_VOLUME_READ, 8192, 4096, bytes), 0);
+	cr_expect_arr_eq(bytes, wanted, 4096);
+}
+
 /* The volume's descriptor becomes another one; returns the old one. */
 static int exchange_fd(int other)
 {
@@ -554,6 +572,8 @@ Test(ebs_volume_file, what_the_host_refuses_is_passed_on)
 {
 	struct rlimit limit = { .rlim_cur = 6144, .rlim_max = RLIM_INFINITY };
 
+	if (volume->is_in_memory)
+		cr_skip_test("a mapping has no such limit");
 	signal(SIGXFSZ, SIG_IGN);
 	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
 	fill(bytes, 8192, 2);
