@@ -76,8 +76,9 @@ def tail(path, lines=40):
 class Card:
     """A running nitro-card."""
 
-    def __init__(self, functions):
+    def __init__(self, functions, settings=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nitro-card-"))
+        self.settings = settings or {}      # the keys of "card"
         self.log = self.folder / "card.log"
         self.functions = functions
         self.process = None
@@ -92,7 +93,8 @@ class Card:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self):
-        config = {"card": {"name": "test", "socket-dir": str(self.folder)},
+        config = {"card": {"name": "test", "socket-dir": str(self.folder),
+                           **self.settings},
                   "functions": self.functions}
         path = self.folder / "card.yaml"
         path.write_text(json.dumps(config, indent=2))
