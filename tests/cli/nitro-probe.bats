@@ -122,7 +122,8 @@ print(*json.load(sys.stdin)["properties"]["functions"]["items"]["oneOf"][0]
 	card=$(dirname "$card")/nitro-card-wrong
 	write_card 'name: ebs0, volume: { memory: 8MiB }'
 	start_card card.yaml
-	run -1 "$probe" --timeout 100 "$dir/ebs0.sock"
+	run -1 "$probe" --timeout 100 --only 'register.enable' \
+		--only 'queue.*' "$dir/ebs0.sock"
 	says "CSTS.RDY stays 0" "the controller cannot be made ready any more"
 }
 
