@@ -38,6 +38,7 @@
 #define EBS_TURN_COMMANDS  64u /* fetched before others get the thread … */
 #define EBS_TURN_BYTES     (UINT64_C(1) << 20) /* … or asked for */
 #define EBS_BURST_COMMANDS 8u /* fetched before the next queue's turn */
+#define EBS_GLANCE         4u /* commands that the engine hears of early */
 #define EBS_TEMPERATURE_K  303u
 
 struct ebs_controller;
@@ -121,7 +122,8 @@ struct ebs_buffer_pool {
 };
 
 struct ebs_sq {
-	uint32_t fetch; /* next slot to fetch; state's head follows it */
+	uint32_t fetch;  /* next slot to fetch; state's head follows it */
+	uint32_t glance; /* next slot to tell the engine about */
 	unsigned int in_flight;
 	struct ebs_request *deleter; /* waits for in_flight to be 0 */
 	/* The guest's memory of it, where that can be reached directly; good

@@ -239,6 +239,45 @@ static void copy_command(struct nvme_cmd *to, const struct nvme_cmd *from)
 	__asm__ volatile("" ::: "memory");
 }
 
+/* How many entries stand from one slot to another. */
+static uint32_t distance(uint32_t from, uint32_t to, uint32_t size)
+{
+	return to >= from ? to - from : to + size - from;
+}
+
+/* What may be asked for next: a hint, so it is no harm if it changes. */
+static void glance_at(struct ebs_controller *c,
+		      const volatile struct nvme_cmd *entry)
+{
+	uint64_t lba = (uint64_t)le32toh(entry->cdw11.raw) << 32 |
+		       le32toh(entry->cdw10.raw);
+	uint64_t blocks =
+		bits_get(NVME_RW_NLB_0S, le32toh(entry->cdw12.raw)) + 1;
+
+	if (entry->opcode == NVME_NVM_READ &&
+	    lba < UINT64_MAX >> NVME_LBA_SHIFT)
+		ebs_volume_expect(c->volume, EBS_VOLUME_READ,
+				  lba << NVME_LBA_SHIFT,
+				  blocks << NVME_LBA_SHIFT);
+}
+
+/* The engine hears of the commands after this one before they are fetched. */
+static void glance_ahead(struct ebs_controller *c, uint16_t sqid)
+{
+	const struct ebs_sq_state *state = &c->state->sq[sqid];
+	struct ebs_sq *sq = &c->sq[sqid];
+	uint32_t ahead = distance(sq->fetch, sq->glance, state->size);
+
+	if (ahead > distance(sq->fetch, state->tail, state->size)) {
+		sq->glance = sq->fetch;
+		ahead = 0;
+	}
+	for (; ahead < EBS_GLANCE && sq->glance != state->tail; ahead++) {
+		glance_at(c, &sq->direct[sq->glance]);
+		sq->glance = next_slot(sq->glance, state->size);
+	}
+}
+
 static void fetch_directly(struct ebs_request *r, const struct nvme_cmd *entry)
 {
 	copy_command(&r->cmd, entry);
@@ -266,6 +305,8 @@ static bool fetch(struct ebs_controller *c, uint16_t sqid)
 	r = ebs_request_take(c, sqid);
 	if (!r)
 		return false;
+	if (sqid && sq->direct && c->volume->engine->expect)
+		glance_ahead(c, sqid);
 	r->fetch_slot = sq->fetch;
 	sq->fetch = next_slot(r->fetch_slot, c->state->sq[sqid].size);
 	if (sq->direct)
