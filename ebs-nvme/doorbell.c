@@ -39,6 +39,7 @@
 #define REST_MIN_NS (UINT64_C(1) << 15) /* 33 us */
 #define REST_NAP_NS (UINT64_C(1) << 23) /* 8.4 ms */
 #define REST_MAX_NS (UINT64_C(1) << 27) /* 134 ms */
+#define STRAY_NS    RT_NS_PER_MS        /* of quiet, then look for those */
 #define PAGE_DOORS  (NVME_PAGE_BYTES / sizeof(uint32_t))
 
 static size_t slot_of(uint16_t qid, bool is_cq)
@@ -302,7 +303,8 @@ uint64_t ebs_doors_rest(struct ebs_controller *c, uint64_t now_ns)
 		return 0;
 	if (!has_only_mapped_doors(c))
 		return arm(c) ? UINT64_MAX : 0;
-	ebs_doors_find_strays(c);
+	if (idle_ns >= STRAY_NS)
+		ebs_doors_find_strays(c);
 	return rest_ns(now_ns, idle_ns);
 }
 
