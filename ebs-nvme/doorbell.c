@@ -27,8 +27,6 @@
  * An EventIdx is one behind the doorbell while the card is awake: no new value
  * of a ring that is never overrun passes that.
  */
-#include <stdatomic.h>
-
 #include "ebs-nvme/controller.h"
 #include "ebs-nvme/trace.h"
 #include "firmware/rt/clock.h"
@@ -230,21 +228,25 @@ static void disarm(struct ebs_controller *c)
 	c->are_doors_armed = false;
 }
 
-/* True: nothing rang meanwhile, so whatever comes next wakes us. */
+/*
+ * True: nothing rang meanwhile, so whatever comes next wakes us.  The driver
+ * stores its doorbell and then loads EventIdx, we do it the other way round:
+ * the exchange keeps our load behind our store.
+ */
 static bool arm(struct ebs_controller *c)
 {
 	bool is_quiet = true;
 
-	for (unsigned int i = 0; i < c->door_count; i++)
-		if (c->doors[i].event)
-			store_door(c->doors[i].event,
-				   (uint16_t)*c->doors[i].seen);
 	c->are_doors_armed = true;
-	/* The driver stores its doorbell, then loads EventIdx; we, otherwise.
-	 */
-	atomic_thread_fence(memory_order_seq_cst);
-	for (unsigned int i = 0; i < c->door_count; i++)
-		is_quiet &= load_door(c->doors[i].at) == *c->doors[i].seen;
+	for (unsigned int i = 0; i < c->door_count; i++) {
+		struct ebs_door *door = &c->doors[i];
+
+		if (door->event)
+			__atomic_exchange_n(door->event,
+					    htole32((uint16_t)*door->seen),
+					    __ATOMIC_SEQ_CST);
+		is_quiet &= load_door(door->at) == *door->seen;
+	}
 	return is_quiet;
 }
 
