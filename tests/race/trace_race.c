@@ -30,10 +30,14 @@ static uint64_t read_count;
 
 static void *write_ring(void *name)
 {
-	rt_trace_set_source(name);
-	for (uint64_t n = 0; n < EVENTS; n++)
+	rt_trace_set_source("thread");
+	for (uint64_t n = 0; n < EVENTS; n++) {
+		/* As a loop and a starting function do it. */
+		rt_trace_use(n % 1024 ? rt_trace_in_use
+				      : rt_trace_source(name));
 		trace_race_step(n, n * 2, ~n, n * n, n + 1, n + 2, n + 3,
 				n + 4);
+	}
 	atomic_fetch_sub(&writers_left, 1);
 	return NULL;
 }
