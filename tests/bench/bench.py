@@ -22,7 +22,7 @@ class Plan:
     def __init__(self, options):
         self.is_quick = options.quick
         self.only = options.only
-        self.rounds = options.rounds or (2 if options.quick else 5)
+        self.rounds = options.rounds or (2 if options.quick else 3)
         self.seconds = options.seconds or (1 if options.quick else 2)
         self.volume_bytes = (256 if options.quick else 1024) << 20
         self.folder = machine.CACHE
@@ -67,6 +67,10 @@ def list_cases(cases):
 
 def announce(table, plan):
     table.say(machine.describe())
+    load = os.getloadavg()[0]
+    if load > 1:
+        table.say(f"this machine has other work (load {load:.1f}): trust no "
+                  "figure whose spread is wide")
     if machine.CLIENT == machine.DEVICE:
         table.say("one core for client and device alike: the figures are of "
                   "both sides together")

@@ -11,7 +11,6 @@ import machine
 from guest import Failure
 
 SHORT, LONG = 10_000, 40_000           # I/Os
-TIMES = 3
 
 
 @functools.cache
@@ -73,8 +72,8 @@ def by_perf(function, name, job, count):
     return total
 
 
-def per_io(function, name, job):
+def per_io(function, name, job, times):
     count = by_perf if has_counters() else by_callgrind
-    more, fewer = (min(count(function, name, job, n) for _ in range(TIMES))
+    more, fewer = (min(count(function, name, job, n) for _ in range(times))
                    for n in (LONG, SHORT))
     return (more - fewer) / (LONG - SHORT)
