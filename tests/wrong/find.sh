@@ -15,6 +15,7 @@ cat >"$dir/card.yaml" <<-END
 	  - ebs: { name: ebs0, volume: { memory: 8MiB } }
 	  - ebs: { name: is0, profile: is-3, pm: true, aer: true, metal: true,
 	           volume: { memory: 8MiB } }
+	  - ebs: { name: nvme0, profile: nvme-1, volume: { memory: 8MiB } }
 END
 
 export NITRO_MISTAKE=$mistake
@@ -26,13 +27,18 @@ until grep -q 'control on' "$dir/log"; do
 done
 
 if [ -z "$mistake" ]; then
-	"$build/nitro-probe" --write "$dir/ebs0.sock"
-	"$build/nitro-probe" --write "$dir/is0.sock"
+	for function in ebs0 is0 nvme0; do
+		"$build/nitro-probe" --write "$dir/$function.sock"
+	done
 	exit
 fi
 
+# What EBS does not offer cannot go wrong there.
+function=ebs0
+case $rule in shadow.*) function=nvme0 ;; esac
+
 status=0
 "$build/nitro-probe" --write --timeout 1000 --only "$rule" \
-	"$dir/ebs0.sock" >"$dir/report" || status=$?
+	"$dir/$function.sock" >"$dir/report" || status=$?
 cat "$dir/report"
 [ "$status" = 1 ] && grep -q "^BROKEN $rule " "$dir/report"

@@ -19,8 +19,9 @@
 #include "pcie-model/function.h"
 #include "pcie-model/vfio-user/server_private.h"
 
-#define LATE_NS  (5 * RT_NS_PER_MS)
-#define VERSION9 0x00090000u
+#define LATE_NS    (5 * RT_NS_PER_MS)
+#define LATE_TIMES 200
+#define VERSION9   0x00090000u
 
 enum mistake {
 	NO_MISTAKE,
@@ -170,6 +171,8 @@ static struct late {
 	struct pcie_dma_op op;
 	struct pcie_function *fn;
 	uint64_t iova;
+	uint8_t data[64];
+	int left;
 } late;
 
 static void sent_late(struct pcie_dma_op *op, int status)
@@ -178,19 +181,25 @@ static void sent_late(struct pcie_dma_op *op, int status)
 	(void)status;
 }
 
+/* Again and again, each time other bytes: somebody will look in between. */
 static void send_late(struct rt_timer *timer)
 {
-	static uint8_t data[64];
+	struct rt_loop *loop = late.fn->loop;
 
-	(void)timer;
-	memset(data, 0x5a, sizeof data);
+	memset(late.data, --late.left, sizeof late.data);
 	late.op.done = sent_late;
-	(void)pcie_dma_write(late.fn, &late.op, late.iova, data, sizeof data);
+	(void)pcie_dma_write(late.fn, &late.op, late.iova, late.data,
+			     sizeof late.data);
+	if (late.left)
+		rt_timer_start(loop, timer, rt_loop_now_ns(loop) + LATE_NS);
 }
 
 static void start_late(struct pcie_function *fn)
 {
+	if (late.left)
+		return;
 	late.fn = fn;
+	late.left = LATE_TIMES;
 	late.timer.fired = send_late;
 	rt_timer_start(fn->loop, &late.timer,
 		       rt_loop_now_ns(fn->loop) + LATE_NS);
@@ -288,6 +297,17 @@ WRAP(void, ebs_cq_open, struct ebs_controller *c, uint16_t cqid, uint64_t base,
 {
 	__real_ebs_cq_open(c, cqid, base, size, vector,
 			   has_interrupt || makes(M_interrupt_always));
+}
+
+WRAP(nvme_status, ebs_admin_doorbell_buffer, struct ebs_request *r)
+{
+	const uint64_t page = ~(NVME_PAGE_BYTES - 1);
+
+	if (makes(M_shadow_ignored))
+		return NVME_SUCCESS;
+	if (makes(M_shadow_offset_dropped))
+		r->cmd.prp1 = le64_put(le64_get(r->cmd.prp1) & page);
+	return __real_ebs_admin_doorbell_buffer(r);
 }
 
 /* --- Completion ----------------------------------------------------------- */
