@@ -412,8 +412,8 @@ static int ring(struct host_nvme *n, uint64_t offset, uint32_t value)
 	if (!at || inside > HOST_NVME_PAGE - sizeof(le32))
 		return host_write32(n->fn, 0, offset, value);
 	/* What the doorbell announces is in memory before it. */
-	atomic_thread_fence(memory_order_release);
-	*(volatile uint32_t *)(volatile void *)(at + inside) = htole32(value);
+	__atomic_store_n((volatile uint32_t *)(volatile void *)(at + inside),
+			 htole32(value), __ATOMIC_RELEASE);
 	return 0;
 }
 

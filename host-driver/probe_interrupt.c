@@ -423,7 +423,6 @@ static int ring_shadow(struct probe *p, const struct shadow *shadow, bool is_cq,
 	uint32_t before = *slot;
 
 	__atomic_store_n(slot, value, __ATOMIC_SEQ_CST);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (!must_ring(__atomic_load_n(event, __ATOMIC_SEQ_CST), value, before))
 		return 0;
 	return host_write32(p->fn, 0, probe_doorbell(p, 1, is_cq), value);

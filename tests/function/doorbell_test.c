@@ -234,9 +234,8 @@ static bool ring(struct bench *b, struct shadow *s, size_t slot, uint32_t value)
 	uint16_t before = (uint16_t)s->door[slot];
 	uint16_t event;
 
-	s->door[slot] = value;
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	event = (uint16_t)s->event[slot];
+	__atomic_store_n(&s->door[slot], value, __ATOMIC_SEQ_CST);
+	event = (uint16_t)__atomic_load_n(&s->event[slot], __ATOMIC_SEQ_CST);
 	if ((uint16_t)(value - event - 1) >= (uint16_t)(value - before))
 		return false;
 	cr_assert_eq(
