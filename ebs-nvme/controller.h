@@ -330,6 +330,8 @@ bool ebs_doorbell_rang(struct ebs_controller *c, uint16_t qid, bool is_cq,
 		       uint32_t value);
 /* There may be work: take a turn before the loop sleeps. */
 void ebs_kick(struct ebs_controller *c);
+/* The client's memory may be another than before. */
+void ebs_queues_locate(struct ebs_controller *c);
 void ebs_turns_start(struct ebs_controller *c);
 void ebs_turns_stop(struct ebs_controller *c);
 bool ebs_cq_has_room(const struct ebs_controller *c, uint16_t cqid);

@@ -204,6 +204,14 @@ static void ebs_bar_write(struct pcie_function *fn, unsigned int bar,
 				c->state->registers, offset, size, value);
 }
 
+static void ebs_catch_up(struct pcie_function *fn)
+{
+	struct ebs_controller *c = ebs_controller_of(fn);
+
+	ebs_queues_locate(c);
+	(void)ebs_doors_look(c);
+}
+
 /* ---- stopping and going on ---- */
 
 static void ebs_quiesce(struct pcie_function *fn)
@@ -381,6 +389,7 @@ const struct pcie_function_type ebs_function = {
 	.destroy = ebs_destroy,
 	.bar_read = ebs_bar_read,
 	.bar_write = ebs_bar_write,
+	.catch_up = ebs_catch_up,
 	.quiesce = ebs_quiesce,
 	.reset = ebs_reset,
 	.resume = ebs_resume,

@@ -370,9 +370,12 @@ static void locate_queue(struct ebs_controller *c, unsigned int qid)
 		true);
 }
 
-/* The client's memory is another than before. */
-static void locate_queues(struct ebs_controller *c, uint64_t generation)
+void ebs_queues_locate(struct ebs_controller *c)
 {
+	uint64_t generation = pcie_dma_generation(c->fn);
+
+	if (generation == c->dma_generation)
+		return;
 	c->dma_generation = generation;
 	for (unsigned int qid = 0; qid <= c->pairs; qid++)
 		locate_queue(c, qid);
@@ -381,11 +384,9 @@ static void locate_queues(struct ebs_controller *c, uint64_t generation)
 
 static unsigned int take_turn(struct ebs_controller *c)
 {
-	uint64_t generation = pcie_dma_generation(c->fn);
 	unsigned int count;
 
-	if (generation != c->dma_generation)
-		locate_queues(c, generation);
+	ebs_queues_locate(c);
 	c->is_kicked = false;
 	ebs_buffers_serve(c);
 	count = ebs_doors_look(c);

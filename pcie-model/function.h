@@ -107,6 +107,13 @@ struct pcie_function_type {
 			  uint64_t offset, unsigned int size, uint64_t value);
 
 	/*
+	 * A message of the client comes: what it stored into the mapped part of
+	 * a BAR before takes effect first, as a read or write does not pass the
+	 * posted writes before it (PCIe 2.4.1).  May be NULL.
+	 */
+	void (*catch_up)(struct pcie_function *fn);
+
+	/*
 	 * Start no more work and call pcie_function_quiesced() - now or later -
 	 * when no request holds guest memory or will touch it.  Requests that
 	 * wait for DMA by message get -ECANCELED first.

@@ -102,6 +102,8 @@ int pcie_server_command(struct pcie_server *server,
 			   request->fd_count);
 	request->reply = pcie_server_output_tail(server) +
 			 sizeof(struct vfio_user_header);
+	if (!answer && server->fn->type->catch_up)
+		server->fn->type->catch_up(server->fn);
 	if (!answer)
 		answer = command->run(server, request);
 	if (answer < 0)

@@ -91,6 +91,21 @@ Test(function_doorbells, messages_are_obeyed_beside_it)
 	bench_stop(&b);
 }
 
+/* PCIe 2.4.1: a read does not pass the posted writes before it. */
+Test(function_doorbells, a_store_takes_effect_before_the_next_message)
+{
+	uint32_t csts;
+	struct bench b;
+
+	bench_start(&b, &mapped);
+	bench_pass_time(&b, RT_NS_PER_S); /* it rests */
+	bench_pass_time(&b, RT_NS_PER_S);
+	page_of(&b)[2] = 60000;
+	cr_assert_eq(host_read32(b.host, 0, NVME_REG_CSTS, &csts), 0);
+	cr_expect_eq(broken(&b, EBS_RULE_SQ_DOORBELL_RANGE), 1);
+	bench_stop(&b);
+}
+
 Test(function_doorbells, an_idle_card_finds_them_within_the_stated_time)
 {
 	static const struct {
@@ -410,5 +425,25 @@ Test(function_shadow_doorbells, a_reset_forgets_them)
 	bench_pass_time(&b, RT_NS_PER_S);
 	cr_expect_not(host_nvme_has_new(b.nvme, 1));
 	cr_expect_eq(host_nvme_flush(b.nvme, 1), 0);
+	bench_stop(&b);
+}
+
+/* Its pages are looked at when a message comes: not if they have gone. */
+Test(function_shadow_doorbells, pages_that_the_client_takes_away_are_let_go)
+{
+	const uint64_t far = UINT64_C(0x900000000);
+	struct host_memory memory;
+	struct bench b;
+
+	bench_start(&b, &shadowed);
+	for (int i = 0; i < 3; i++) {
+		cr_assert_eq(host_memory_map(b.host, far, 8192, true, &memory),
+			     0);
+		cr_assert_eq(configure(&b, far, far + 4096), 0);
+		cr_assert_eq(host_memory_unmap(b.host, &memory), 0);
+		bench_settle(&b);
+		cr_assert_eq(host_nvme_disable(b.nvme), 0);
+		cr_assert_eq(host_nvme_enable(b.nvme), 0);
+	}
 	bench_stop(&b);
 }
