@@ -41,7 +41,7 @@ def cases(is_quick):
 
 def run(plan, table):
     chosen = [name for name, _ in cases(plan.is_quick) if plan.has(name)]
-    if not chosen:
+    if not chosen or not plan.has_time(table, "guest", 40):
         return
     try:
         with tempfile.TemporaryDirectory(prefix="bench-", dir=plan.folder) as folder:
@@ -71,7 +71,7 @@ class Session:
                     qemu_options=self.rivals()) as guest:
                 guest.wait_for_shell()
                 self.run_loads(loads, card, guest)
-        if POWER_ON in chosen:
+        if POWER_ON in chosen and self.plan.has_time(self.table, POWER_ON, 15):
             self.run_power_on(root)
 
     def rivals(self):
@@ -91,6 +91,8 @@ class Session:
         machine.pin(pid, machine.CLIENT, processors)
         disks = disks_of(guest)
         for name in names:
+            if not self.plan.has_time(self.table, name, 25):
+                continue
             _, volume, load = name.split("/")
             job = next(job for job in JOBS if job.name == load)
             serials = {"ours": volume_id(list(VOLUMES).index(volume) + 1)

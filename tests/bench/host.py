@@ -270,6 +270,8 @@ def run(plan, table):
                   if plan.has(f"host/{volume.name}/{job.name}")]
         if not chosen:
             continue
+        if not plan.has_time(table, f"host/{volume.name}", 60):
+            continue
         try:
             run_volume(plan, table, volume, chosen)
         except (Failure, OSError, ValueError, subprocess.TimeoutExpired) as why:
@@ -292,6 +294,8 @@ def run_volume(plan, table, volume, chosen):
             rivals = [rival for rival in rivals
                       if opened(stack, rival, volume, table)]
             for job in chosen:
+                if not plan.has_time(table, f"host/{volume.name}/{job.name}", 60):
+                    continue
                 run_job(plan, table, volume, job, card, rivals)
     finally:
         if path:
