@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "ebs-nvme/volume/pieces.h"
 #include "firmware/rt/loop.h"
 
 struct ebs_map;
@@ -49,6 +50,7 @@ struct ebs_volume_io {
 	uint64_t transferred;
 	int status;
 	struct iovec zeroes;
+	uint64_t piece;
 };
 
 /* How a file is reached. */
@@ -102,6 +104,7 @@ struct ebs_volume {
 	void *memory;
 	size_t memory_size;
 	void (*copy)(void *to, const void *from, size_t size);
+	struct ebs_pieces taken; /* from the host */
 };
 
 /* Exactly one of file, memory_size and null_size is set in config. */

@@ -26,10 +26,10 @@
 
 #include "ebs-nvme/volume.h"
 #include "ebs-nvme/volume/copy.h"
+#include "ebs-nvme/volume/pieces.h"
 #include "firmware/rt/guard.h"
 #include "firmware/rt/scope.h"
 
-#define PIECE (UINT64_C(2) << 20)
 #define PART  (UINT64_C(256) << 10) /* of a piece, looked at in one call */
 #define WORD  64u                   /* bits of a word of full */
 #define TRIES 64u                   /* requests to unknown pieces to one look */
@@ -39,14 +39,9 @@ struct ebs_map {
 	uint64_t size, page;
 	ebs_copy *copy;
 	struct rt_guard *guard;
-	_Atomic uint64_t *full; /* a bit per piece: it has no hole */
+	struct ebs_pieces full; /* they have no hole */
 	_Atomic unsigned int unknown;
 };
-
-static uint64_t piece_bit(uint64_t piece)
-{
-	return UINT64_C(1) << piece % WORD;
-}
 
 static bool has_no_hole(const struct ebs_map *map, uint64_t start, uint64_t end)
 {
@@ -68,22 +63,20 @@ static bool has_no_hole(const struct ebs_map *map, uint64_t start, uint64_t end)
 /* One call instead of a fault for each few pages. */
 static bool learn(struct ebs_map *map, uint64_t piece)
 {
-	uint64_t start = piece * PIECE;
-	uint64_t end = map->size - start < PIECE ? map->size : start + PIECE;
+	uint64_t start = piece * EBS_PIECE;
+	uint64_t end =
+		map->size - start < EBS_PIECE ? map->size : start + EBS_PIECE;
 
 	if (!has_no_hole(map, start, end))
 		return false;
 	madvise(map->memory + start, end - start, MADV_POPULATE_READ);
-	atomic_fetch_or(&map->full[piece / WORD], piece_bit(piece));
+	ebs_piece_set(&map->full, piece);
 	return true;
 }
 
 static bool is_full(struct ebs_map *map, uint64_t piece)
 {
-	uint64_t bits = atomic_load_explicit(&map->full[piece / WORD],
-					     memory_order_relaxed);
-
-	if (bits & piece_bit(piece))
+	if (ebs_piece_is_set(&map->full, piece))
 		return true;
 	return atomic_fetch_add_explicit(&map->unknown, 1,
 					 memory_order_relaxed) %
@@ -94,8 +87,8 @@ static bool is_full(struct ebs_map *map, uint64_t piece)
 
 static bool is_known(struct ebs_map *map, uint64_t offset, uint64_t size)
 {
-	for (uint64_t piece = offset / PIECE;
-	     piece <= (offset + size - 1) / PIECE; piece++)
+	for (uint64_t piece = offset / EBS_PIECE;
+	     piece <= (offset + size - 1) / EBS_PIECE; piece++)
 		if (!is_full(map, piece))
 			return false;
 	return true;
@@ -129,10 +122,10 @@ bool ebs_map_transfer(struct ebs_map *map, const struct ebs_volume_io *io)
 
 void ebs_map_forget(struct ebs_map *map, uint64_t offset, uint64_t size)
 {
-	for (uint64_t piece = offset / PIECE;
-	     piece * PIECE < map->size && piece * PIECE < offset + size;
+	for (uint64_t piece = offset / EBS_PIECE;
+	     piece * EBS_PIECE < map->size && piece * EBS_PIECE < offset + size;
 	     piece++)
-		atomic_fetch_and(&map->full[piece / WORD], ~piece_bit(piece));
+		ebs_piece_clear(&map->full, piece);
 }
 
 void ebs_map_expect(const struct ebs_map *map, uint64_t offset, uint64_t size)
@@ -143,7 +136,6 @@ void ebs_map_expect(const struct ebs_map *map, uint64_t offset, uint64_t size)
 
 static bool map_file(struct ebs_map *map, int fd, bool is_read_only)
 {
-	uint64_t words = map->size / PIECE / WORD + 1;
 	int protection = PROT_READ | (is_read_only ? 0 : PROT_WRITE);
 	void *memory = mmap(NULL, map->size, protection, MAP_SHARED, fd, 0);
 
@@ -154,8 +146,7 @@ static bool map_file(struct ebs_map *map, int fd, bool is_read_only)
 	madvise(memory, map->size, MADV_HUGEPAGE);
 	madvise(memory, map->size, MADV_DONTDUMP);
 	map->guard = rt_guard_add(memory, map->size);
-	map->full = calloc(words, sizeof *map->full);
-	return map->guard && map->full;
+	return map->guard && ebs_pieces_make(&map->full, map->size);
 }
 
 struct ebs_map *ebs_map_open(int fd, uint64_t size, bool is_read_only)
@@ -181,7 +172,7 @@ void ebs_map_close(struct ebs_map **map)
 	rt_guard_remove(&m->guard);
 	if (m->memory)
 		munmap(m->memory, m->size);
-	free(m->full);
+	free(m->full.bits);
 	free(m);
 	*map = NULL;
 }

@@ -3,9 +3,14 @@
  * The memory engine: a volume in anonymous memory that is gone with the card.
  * Memory is taken from the host when a page is first written, in pieces of
  * 2 MiB where the host has them, and given back when whole pages are discarded
- * or zeroed.  A request is done when submit returns: it costs its copy.
+ * or zeroed.
+ *
+ * A request is done when submit returns, and costs its copy.  Only the first
+ * write to 2 MiB is not: the host clears them, which takes as long as hundreds
+ * of writes, so a worker of the ring lets it do that while the thread goes on.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -14,7 +19,7 @@
 #include "ebs-nvme/volume/engine.h"
 #include "firmware/rt/scope.h"
 
-#define HUGE_PAGE (UINT64_C(2) << 20)
+#define HUGE_PAGE EBS_PIECE
 
 static uintptr_t round_up(uintptr_t address, uintptr_t page)
 {
@@ -50,8 +55,11 @@ static int reserve(struct ebs_volume *volume, struct rt_error *error)
 
 	if (err)
 		return err;
-	if (is_large)
+	if (is_large) {
 		align(volume);
+		/* Without them every write is taken for a later one. */
+		ebs_pieces_make(&volume->taken, volume->size);
+	}
 	madvise(volume->memory, volume->memory_size, MADV_HUGEPAGE);
 	/* The guest's data is no part of a core file. */
 	madvise(volume->memory, volume->memory_size, MADV_DONTDUMP);
@@ -81,6 +89,16 @@ static void write_bytes(uint8_t *at, const struct ebs_volume_io *io)
 	ebs_copy_in(io->volume->copy, at, io->iov, io->iov_count);
 }
 
+static void forget_taken(struct ebs_volume *volume, uint64_t offset,
+			 uint64_t size)
+{
+	uint64_t first = round_up(offset, EBS_PIECE) / EBS_PIECE;
+	uint64_t end = (offset + size) / EBS_PIECE;
+
+	for (; volume->taken.bits && first < end; first++)
+		ebs_piece_clear(&volume->taken, first);
+}
+
 /* Whole pages go back to the host, and come again as zeros. */
 static void zero_bytes(uint8_t *at, const struct ebs_volume_io *io)
 {
@@ -92,6 +110,7 @@ static void zero_bytes(uint8_t *at, const struct ebs_volume_io *io)
 		memset(at, 0, io->size);
 		return;
 	}
+	forget_taken(io->volume, io->offset, io->size);
 	memset(at, 0, first - start);
 	memset((void *)last, 0, end - last);
 	if (madvise((void *)first, last - first, MADV_DONTNEED))
@@ -112,12 +131,67 @@ static void (*const actions[])(uint8_t *at, const struct ebs_volume_io *io) = {
 	[EBS_VOLUME_WRITE_ZEROES] = zero_bytes,
 };
 
+static uint8_t *place(const struct ebs_volume_io *io)
+{
+	return (uint8_t *)io->volume->memory + io->offset;
+}
+
+/* Has the host given the memory that will be written?  io->piece: which not. */
+static bool is_taken(struct ebs_volume_io *io)
+{
+	const struct ebs_pieces *taken = &io->volume->taken;
+	uint64_t last = (io->offset + io->size - 1) / EBS_PIECE;
+
+	if (!taken->bits)
+		return true;
+	for (io->piece = io->offset / EBS_PIECE; io->piece <= last; io->piece++)
+		if (!ebs_piece_is_set(taken, io->piece))
+			return false;
+	return true;
+}
+
+static void took(struct rt_io *rt, int result);
+
+static void take(struct ebs_volume_io *io)
+{
+	uint8_t *bytes = io->volume->memory;
+
+	io->rt.done = took;
+	rt_io_madvise(io->loop, &io->rt, bytes + io->piece * EBS_PIECE,
+		      EBS_PIECE, MADV_POPULATE_WRITE);
+}
+
+/* It failed: then the write itself takes what it needs. */
+static void took(struct rt_io *rt, int result)
+{
+	struct ebs_volume_io *io =
+		rt_container_of(rt, struct ebs_volume_io, rt);
+
+	(void)result;
+	ebs_piece_set(&io->volume->taken, io->piece);
+	if (!is_taken(io)) {
+		take(io);
+		return;
+	}
+	write_bytes(place(io), io);
+	io->done(io, 0);
+}
+
 static int memory_submit(struct ebs_volume *volume, struct ebs_volume_io *io)
 {
-	uint8_t *bytes = volume->memory;
-
-	actions[io->op](bytes + io->offset, io);
+	(void)volume;
+	if (io->op == EBS_VOLUME_WRITE && !is_taken(io)) {
+		take(io);
+		return -EINPROGRESS;
+	}
+	actions[io->op](place(io), io);
 	return 0;
+}
+
+static void memory_close(struct ebs_volume *volume)
+{
+	free(volume->taken.bits);
+	ebs_volume_release(volume);
 }
 
 static void memory_expect(const struct ebs_volume *volume,
@@ -132,5 +206,5 @@ const struct ebs_volume_engine ebs_volume_memory = {
 	.open = memory_open,
 	.submit = memory_submit,
 	.expect = memory_expect,
-	.close = ebs_volume_release,
+	.close = memory_close,
 };

@@ -390,6 +390,15 @@ void rt_io_fallocate(struct rt_loop *loop, struct rt_io *io, int fd, int mode,
 	sqe->user_data = (uintptr_t)io;
 }
 
+void rt_io_madvise(struct rt_loop *loop, struct rt_io *io, void *memory,
+		   size_t size, int advice)
+{
+	struct io_uring_sqe *sqe = start_io(loop, io);
+
+	io_uring_prep_madvise(sqe, memory, (off_t)size, advice);
+	sqe->user_data = (uintptr_t)io;
+}
+
 static int complete_io(struct rt_loop *loop, struct rt_io *io, int result)
 {
 	io->token = 0;

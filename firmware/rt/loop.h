@@ -118,7 +118,7 @@ void rt_poller_start(struct rt_loop *loop, struct rt_poller *poller);
 void rt_poller_stop(struct rt_loop *loop, struct rt_poller *poller);
 
 /*
- * Storage I/O.  done() gets the number of bytes (0 for the last two), or a
+ * Storage I/O.  done() gets the number of bytes (0 where none are moved), or a
  * negative errno; short counts are passed on as the kernel gave them.  The
  * descriptor, the vector and its memory stay in place until done(), which is
  * always called, once.
@@ -137,5 +137,8 @@ void rt_io_writev(struct rt_loop *loop, struct rt_io *io, int fd,
 void rt_io_datasync(struct rt_loop *loop, struct rt_io *io, int fd);
 void rt_io_fallocate(struct rt_loop *loop, struct rt_io *io, int fd, int mode,
 		     off_t offset, off_t size);
+/* Whatever of our memory the kernel has to be told, by a thread of its own. */
+void rt_io_madvise(struct rt_loop *loop, struct rt_io *io, void *memory,
+		   size_t size, int advice);
 
 #endif

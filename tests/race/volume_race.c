@@ -147,7 +147,7 @@ int main(void)
 		if (rt_loop_create(NULL, &clients[i].loop))
 			return 1;
 	}
-	use_volume((struct ebs_volume_config){ .memory_size = SIZE });
+	use_volume((struct ebs_volume_config){ .memory_size = 2 * EBS_PIECE });
 	use_file("/dev/shm", EBS_VOLUME_CACHE_AUTO);
 	use_file("/tmp", EBS_VOLUME_CACHE_PAGE);
 	for (unsigned int i = 0; i < THREADS; i++)

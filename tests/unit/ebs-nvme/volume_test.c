@@ -373,6 +373,70 @@ Test(ebs_volume_open, a_large_memory_volume_keeps_all_of_its_bytes)
 	}
 }
 
+static int write_piece(struct request *r, uint64_t offset)
+{
+	memcpy(bytes, wanted, 8192);
+	prepare(r, EBS_VOLUME_WRITE, offset, 8192, bytes);
+	return ebs_volume_submit(volume, &r->io);
+}
+
+static int count_resident(uint64_t offset)
+{
+	unsigned char pages[512];
+	int count = 0;
+
+	cr_assert_eq(mincore((char *)volume->memory + offset, EBS_PIECE, pages),
+		     0);
+	for (size_t i = 0; i < RT_COUNT(pages); i++)
+		count += pages[i] & 1;
+	return count;
+}
+
+Test(ebs_volume_open, memory_is_taken_elsewhere_when_it_is_first_written)
+{
+	struct ebs_volume_config config = { .memory_size = 4 * EBS_PIECE };
+	struct request r;
+
+	cr_assert_eq(open_volume(config), 0);
+	fill(wanted, 8192, 16);
+	cr_expect_eq(run(EBS_VOLUME_READ, 0, SIZE, bytes), 0);
+	cr_expect_eq(write_piece(&r, 4096), -EINPROGRESS);
+	cr_expect_eq(finish(&r), 0);
+	cr_expect_eq(write_piece(&r, 0), 0);
+	/* Into two others at once. */
+	cr_expect_eq(write_piece(&r, 2 * EBS_PIECE - 4096), -EINPROGRESS);
+	cr_expect_eq(finish(&r), 0);
+	cr_expect_eq(write_piece(&r, 3 * EBS_PIECE - 8192), 0);
+	memset(bytes, 0, 8192);
+	cr_expect_eq(run(EBS_VOLUME_READ, 2 * EBS_PIECE - 4096, 8192, bytes),
+		     0);
+	cr_expect_arr_eq(bytes, wanted, 8192);
+	cr_expect_eq(count_resident(2 * EBS_PIECE), 512);
+	cr_expect_eq(count_resident(3 * EBS_PIECE), 0);
+}
+
+Test(ebs_volume_open, memory_that_was_given_back_is_taken_again)
+{
+	struct ebs_volume_config config = { .memory_size = 4 * EBS_PIECE };
+	struct request r;
+
+	cr_assert_eq(open_volume(config), 0);
+	fill(wanted, 8192, 17);
+	for (uint64_t at = 0; at < 4 * EBS_PIECE; at += EBS_PIECE) {
+		cr_expect_eq(write_piece(&r, at), -EINPROGRESS);
+		cr_expect_eq(finish(&r), 0);
+	}
+	cr_expect_eq(run(EBS_VOLUME_DISCARD, EBS_PIECE - 4096, EBS_PIECE + 8192,
+			 NULL),
+		     0);
+	cr_expect_eq(count_resident(EBS_PIECE), 0);
+	cr_expect_eq(write_piece(&r, 8192), 0);
+	cr_expect_eq(write_piece(&r, 2 * EBS_PIECE), 0);
+	cr_expect_eq(write_piece(&r, EBS_PIECE), -EINPROGRESS);
+	cr_expect_eq(finish(&r), 0);
+	cr_expect_eq(count_resident(EBS_PIECE), 512);
+}
+
 Test(ebs_volume_memory, what_is_expected_need_not_make_sense)
 {
 	ebs_volume_expect(volume, EBS_VOLUME_READ, SIZE, 512);
