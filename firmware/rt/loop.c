@@ -75,6 +75,11 @@ struct completion {
 	int result;
 };
 
+struct poller_list {
+	TAILQ_HEAD(, rt_poller) head;
+	size_t count;
+};
+
 struct rt_loop {
 	struct io_uring ring;
 	const struct rt_clock *clock;
@@ -90,12 +95,11 @@ struct rt_loop {
 	struct rt_timer **timers; /* a heap; [1] is due first, [0] unused */
 	size_t timer_count, timer_room;
 
-	TAILQ_HEAD(, rt_poller) pollers;
-	struct rt_poller *next_poller; /* in this turn */
-	size_t poller_count;
-	bool must_poll;            /* again, without a sleep */
-	uint64_t poll_deadline_ns; /* when it need not be at once */
-	uint64_t busy_ns;          /* when something was found, or way given */
+	struct poller_list eager;   /* they do not let the loop sleep */
+	struct poller_list patient; /* they do … */
+	uint64_t poll_deadline_ns;  /* … until then */
+	struct rt_poller *polled, *next_poller; /* in this turn */
+	uint64_t busy_ns; /* when something was found, or way given */
 
 	struct completion *aside;
 	size_t aside_count, aside_room;
@@ -514,58 +518,103 @@ static int run_timers(struct rt_loop *loop, uint64_t now)
 
 /* --- Pollers ----------------------------------------------------------- */
 
+static void enlist(struct poller_list *list, struct rt_poller *poller)
+{
+	TAILQ_INSERT_TAIL(&list->head, poller, entry);
+	list->count++;
+	poller->list = list;
+}
+
+static void delist(struct rt_poller *poller)
+{
+	TAILQ_REMOVE(&poller->list->head, poller, entry);
+	poller->list->count--;
+	poller->list = NULL;
+}
+
 void rt_poller_start(struct rt_loop *loop, struct rt_poller *poller)
 {
-	if (poller->is_started)
+	if (poller->list)
 		return;
-	poller->is_started = true;
 	poller->source = rt_trace_in_use;
-	TAILQ_INSERT_TAIL(&loop->pollers, poller, entry);
-	loop->poller_count++;
 	/* It has not said how long it can wait. */
-	loop->must_poll = true;
+	enlist(&loop->eager, poller);
 }
 
 void rt_poller_stop(struct rt_loop *loop, struct rt_poller *poller)
 {
-	if (!poller->is_started)
+	if (!poller->list)
 		return;
 	if (loop->next_poller == poller)
 		loop->next_poller = TAILQ_NEXT(poller, entry);
-	TAILQ_REMOVE(&loop->pollers, poller, entry);
-	loop->poller_count--;
-	poller->is_started = false;
+	if (loop->polled == poller)
+		loop->polled = NULL;
+	delist(poller);
 }
 
-/* One that starts itself anew is called next turn.  Returns the least wait. */
-static uint64_t run_pollers(struct rt_loop *loop, uint64_t now)
+static uint64_t run_poller(struct rt_loop *loop, struct rt_poller *poller,
+			   uint64_t now)
 {
-	size_t limit = loop->poller_count;
+	struct poller_list *list = &loop->eager;
+	uint64_t wait_ns;
+
+	loop->polled = poller;
+	rt_trace_use(poller->source);
+	wait_ns = poller->poll(poller, now);
+	/* It may have stopped, and be gone. */
+	if (!loop->polled)
+		return wait_ns;
+	if (wait_ns >= SHORTEST_SLEEP_NS)
+		list = &loop->patient;
+	if (wait_ns < loop->poll_deadline_ns - now && list == &loop->patient)
+		loop->poll_deadline_ns = now + wait_ns;
+	if (poller->list != list) {
+		delist(poller);
+		enlist(list, poller);
+	}
+	return wait_ns;
+}
+
+/* Those that come to the list meanwhile are called next turn. */
+static uint64_t run_list(struct rt_loop *loop, struct poller_list *list,
+			 size_t limit, uint64_t now)
+{
 	uint64_t least = UINT64_MAX;
 	struct rt_poller *poller;
 
-	loop->must_poll = false;
-	loop->next_poller = TAILQ_FIRST(&loop->pollers);
+	loop->next_poller = TAILQ_FIRST(&list->head);
 	while (limit-- && (poller = loop->next_poller)) {
 		uint64_t wait_ns;
 
 		loop->next_poller = TAILQ_NEXT(poller, entry);
-		rt_trace_use(poller->source);
-		wait_ns = poller->poll(poller, now);
+		wait_ns = run_poller(loop, poller, now);
 		least = wait_ns < least ? wait_ns : least;
 	}
 	loop->next_poller = NULL;
-	loop->must_poll |= least < SHORTEST_SLEEP_NS;
-	loop->poll_deadline_ns =
-		least < UINT64_MAX - now ? now + least : UINT64_MAX;
+	loop->polled = NULL;
 	return least;
+}
+
+/* Returns whether one has found something. */
+static bool run_pollers(struct rt_loop *loop, uint64_t now, bool has_news)
+{
+	size_t eager = loop->eager.count, patient = loop->patient.count;
+	uint64_t least = UINT64_MAX, wait_ns;
+
+	/* Hundreds at rest shall not slow down the one that is not. */
+	if (has_news || !eager || now >= loop->poll_deadline_ns) {
+		loop->poll_deadline_ns = UINT64_MAX;
+		least = run_list(loop, &loop->patient, patient, now);
+	}
+	wait_ns = run_list(loop, &loop->eager, eager, now);
+	return !least || !wait_ns;
 }
 
 static void give_way(struct rt_loop *loop, uint64_t now, bool is_busy)
 {
 	if (is_busy) {
 		loop->busy_ns = now;
-	} else if (loop->must_poll && now - loop->busy_ns >= SPIN_NS) {
+	} else if (loop->eager.count && now - loop->busy_ns >= SPIN_NS) {
 		sched_yield();
 		loop->busy_ns = rt_loop_now_ns(loop);
 	}
@@ -634,7 +683,7 @@ static uint64_t find_wait(const struct rt_loop *loop, uint64_t limit_ns)
 
 	if (loop->poll_deadline_ns < deadline)
 		deadline = loop->poll_deadline_ns;
-	if (loop->must_poll || loop->aside_count ||
+	if (loop->eager.count || loop->aside_count ||
 	    atomic_load(&loop->posted) || atomic_load(&loop->should_stop) ||
 	    io_uring_cq_ready(&loop->ring))
 		return 0;
@@ -695,6 +744,7 @@ int rt_loop_step(struct rt_loop *loop, uint64_t wait_ns)
 	const char *source = rt_trace_in_use;
 	int err = enter(loop, wait_ns);
 	uint64_t now = 0;
+	bool has_found;
 	int count;
 
 	if (err)
@@ -704,11 +754,11 @@ int rt_loop_step(struct rt_loop *loop, uint64_t wait_ns)
 	if (count)
 		trace_rt_loop_turn((uint32_t)count);
 	count += run_posted(loop);
-	if (loop->timer_count || loop->poller_count)
+	if (loop->timer_count || loop->eager.count || loop->patient.count)
 		now = rt_loop_now_ns(loop);
 	count += run_timers(loop, now);
-	wait_ns = run_pollers(loop, now);
-	give_way(loop, now, count || !wait_ns);
+	has_found = run_pollers(loop, now, count);
+	give_way(loop, now, count || has_found);
 	rt_trace_use(source);
 	return count;
 }
@@ -750,7 +800,8 @@ int rt_loop_create(const struct rt_clock *clock, struct rt_loop **out)
 	if (!loop)
 		return -ENOMEM;
 	loop->clock = clock ? clock : &loop->host_clock;
-	TAILQ_INIT(&loop->pollers);
+	TAILQ_INIT(&loop->eager.head);
+	TAILQ_INIT(&loop->patient.head);
 	loop->poll_deadline_ns = UINT64_MAX;
 	loop->wake_fd = eventfd(0, EFD_CLOEXEC);
 	if (loop->wake_fd < 0)
@@ -766,6 +817,12 @@ int rt_loop_create(const struct rt_clock *clock, struct rt_loop **out)
 	return 0;
 }
 
+static void drop_pollers(struct poller_list *list)
+{
+	while (list->count)
+		delist(TAILQ_FIRST(&list->head));
+}
+
 void rt_loop_destroy(struct rt_loop **loop)
 {
 	struct rt_loop *l = *loop;
@@ -778,8 +835,8 @@ void rt_loop_destroy(struct rt_loop **loop)
 	for (size_t i = 0; i < l->watch_slots; i++)
 		if (l->watches[i].watch)
 			l->watches[i].watch->token = 0;
-	while (!TAILQ_EMPTY(&l->pollers))
-		rt_poller_stop(l, TAILQ_FIRST(&l->pollers));
+	drop_pollers(&l->eager);
+	drop_pollers(&l->patient);
 	io_uring_queue_exit(&l->ring);
 	close(l->wake_fd);
 	free(l->watches);

@@ -22,6 +22,7 @@
 
 struct rt_clock;
 struct rt_loop;
+struct poller_list;
 
 /* clock is borrowed; NULL: the host's monotonic clock. */
 int rt_loop_create(const struct rt_clock *clock, struct rt_loop **out);
@@ -93,20 +94,21 @@ void rt_timer_stop(struct rt_loop *loop, struct rt_timer *timer);
 /*
  * Memory that others write without a word, and that must be looked at: poll()
  * is called once in each turn of the loop, after all that is ready has had its
- * callback, and in the order of starting.  It returns for how many nanoseconds
- * it may be left alone:
+ * callback.  It returns for how many nanoseconds it may be left alone:
  *   0             it has found something; call it again at once
  *   RT_POLL_SPIN  it has found nothing but will not wait; the loop does not
  *                 sleep either, but gives way now and then to other threads of
  *                 its processor
  *   UINT64_MAX    for as long as nothing else wakes the loop
- * A turn without sleep that has nothing to submit makes no system call.  now_ns
- * is the loop's clock, read once in a turn, just before the timers fire.
+ * While one does not let the loop sleep, turns in which nothing had a callback
+ * leave the others alone for as long as they said.  A turn without sleep that
+ * has nothing to submit makes no system call.  now_ns is the loop's clock, read
+ * once in a turn, just before the timers fire.
  */
 #define RT_POLL_SPIN 1
 struct rt_poller {
 	uint64_t (*poll)(struct rt_poller *poller, uint64_t now_ns);
-	bool is_started; /* the loop's, as are the others */
+	struct poller_list *list; /* the loop's, as are the others */
 	const char *source;
 	TAILQ_ENTRY(rt_poller) entry;
 };
