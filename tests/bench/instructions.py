@@ -2,7 +2,8 @@
 """Instructions of the card for each I/O: a figure that other work on the
 machine hardly moves.  Two loads of different length are counted and one is
 subtracted from the other, so that start and end fall out.  A card that waits
-for a slow client goes on looking, so that the least of a few counts is meant."""
+for its client goes on looking, which counts as well: the client does not wait
+for others if that can be had, and the least of a few counts is meant."""
 import functools
 import re
 import subprocess
@@ -45,10 +46,18 @@ class CallgrindCard(machine.PinnedCard):
         return int(re.search(r"^totals: (\d+)", text, re.MULTILINE)[1])
 
 
+@functools.cache
+def at_once():
+    """Words before a command that let it run before all others, if allowed."""
+    words = ["chrt", "--fifo", "1"]
+    done = subprocess.run([*words, "true"], capture_output=True)
+    return words if done.returncode == 0 else []
+
+
 def load(card, name, job, count):
     """Words for nitro-perf: so many I/Os and no more."""
     return machine.pinned(
-        machine.CLIENT, machine.program("nitro-perf"),
+        machine.CLIENT, *at_once(), machine.program("nitro-perf"),
         card.folder / f"{name}.sock", "--json", *job.words(),
         f"--number_ios={count}", "--runtime=0")
 
