@@ -101,10 +101,34 @@ static int load_config(const struct card_options *options,
 	return 0;
 }
 
+/* Of a function: its own three, its client's, of its memory and interrupts. */
+#define FILES_EACH 16u
+#define FILES_ELSE 64u
+
+static void raise_limits(const struct card_config *config)
+{
+	rlim_t wanted = FILES_ELSE + FILES_EACH * config->function_count;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_max < wanted)
+		rt_log_warn(config->card.name,
+			    "may open %llu files, but %zu functions can need "
+			    "%llu: raise the limit, see ulimit -n",
+			    (unsigned long long)limit.rlim_max,
+			    config->function_count, (unsigned long long)wanted);
+}
+
 static int check(struct card_config *config)
 {
 	struct card *card;
-	int status = card_start(config, CARD_CHECK, &card);
+	int status;
+
+	raise_limits(config);
+	status = card_start(config, CARD_CHECK, &card);
 
 	if (status)
 		return EXIT_CONFIG;
@@ -117,17 +141,6 @@ static int check(struct card_config *config)
 		printf(" %s", config->functions[i].name);
 	putchar('\n');
 	return card_stop(&card) ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
-/* Each function and client takes descriptors, and each window of a guest. */
-static void raise_limits(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit))
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /* Before the first thread, so that all have the signals blocked. */
@@ -219,11 +232,11 @@ static void say_ready(const struct program *program,
 	notify("READY=1");
 }
 
-static int prepare(struct program *program)
+static int prepare(struct program *program, const struct card_config *config)
 {
 	int status = take_signals(&program->signal_fd);
 
-	raise_limits();
+	raise_limits(config);
 	if (!status)
 		status = rt_guard_install();
 	if (!status)
@@ -264,7 +277,7 @@ static int finish(struct program *program)
 static int serve(const struct card_options *options, struct card_config *config)
 {
 	struct program program = { .signals.ready = signalled };
-	int status = prepare(&program);
+	int status = prepare(&program, config);
 
 	if (status)
 		return EXIT_FAILURE;

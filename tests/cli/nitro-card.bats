@@ -31,6 +31,20 @@ load cli.bash
 	says "only one configuration"
 }
 
+@test "too few open files for so many functions are said beforehand" {
+	printf '%s\n' functions: >card.yaml
+	for _ in 1 2 3 4 5 6 7 8; do
+		echo "  - ebs: { volume: { null: 1MiB } }" >>card.yaml
+	done
+	ulimit -n 100
+	run -0 "$card" --check card.yaml
+	says "may open 100 files, but 8 functions" "ulimit -n"
+	ulimit -Sn 90
+	sed -i 4,9d card.yaml
+	run -0 "$card" --check card.yaml
+	[ "$output" = "card.yaml: good: ebs0 ebs1" ]
+}
+
 @test "the example is good, and says so in one line" {
 	"$card" --example >card.yaml
 	run -0 "$card" --check card.yaml
