@@ -180,6 +180,13 @@ static void enable_msix(struct nvme_bench *b)
 			  b->fn->config_layout.msix + 2u, &control, 2);
 }
 
+void nvme_bench_map_shared(struct nvme_bench *b)
+{
+	must(pcie_dma_map(b->fn, SHARED_IOVA, SHARED_BYTES,
+			  PCIE_DMA_READABLE | PCIE_DMA_WRITEABLE, memory_fd,
+			  0) == 0);
+}
+
 void nvme_bench_start(struct nvme_bench *b, const uint8_t *data, size_t size)
 {
 	uint8_t choice;
@@ -196,9 +203,7 @@ void nvme_bench_start(struct nvme_bench *b, const uint8_t *data, size_t size)
 		.dma_start = message_start,
 		.dma_cancel = message_cancel,
 	};
-	must(pcie_dma_map(b->fn, SHARED_IOVA, SHARED_BYTES,
-			  PCIE_DMA_READABLE | PCIE_DMA_WRITEABLE, memory_fd,
-			  0) == 0);
+	nvme_bench_map_shared(b);
 	must(pcie_dma_map(b->fn, MESSAGE_IOVA, MESSAGE_BYTES,
 			  PCIE_DMA_READABLE | PCIE_DMA_WRITEABLE, -1, 0) == 0);
 	turn_on(b);

@@ -37,6 +37,7 @@ void nvme_bench_make_queues(struct nvme_bench *b);
 /* It becomes quiet again, however it was treated. */
 void nvme_bench_stop(struct nvme_bench *b);
 
+void nvme_bench_map_shared(struct nvme_bench *b);
 void nvme_bench_step(unsigned int turns);
 void nvme_bench_write32(struct nvme_bench *b, uint64_t offset, uint32_t value);
 /* An address that hurts, or one that works. */
