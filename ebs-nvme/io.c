@@ -11,6 +11,7 @@
  * Owns nothing but what stands in the request.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "ebs-nvme/controller.h"
 #include "ebs-nvme/trace.h"
@@ -192,6 +193,8 @@ static void use_buffer(struct ebs_request *r)
 	rt_counter_add(&r->c->counters.bounced, 1);
 	trace_ebs_bounce(r->sqid, le16_get(r->cmd.cid));
 	if (!is_write(r)) {
+		/* Not what it held before, if the engine leaves it alone. */
+		memset(r->buffer, 0, r->bytes);
 		submit_buffer(r);
 		return;
 	}
