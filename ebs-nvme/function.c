@@ -281,7 +281,10 @@ static bool is_sane(const struct ebs_controller *c)
 		       state->aer_count <= EBS_MAX_AERS &&
 		       state->event_count <= EBS_MAX_EVENTS &&
 		       state->error_next < EBS_MAX_ERRORS &&
-		       state->shutdown <= EBS_SHUTDOWN_COMPLETE;
+		       state->shutdown <= EBS_SHUTDOWN_COMPLETE &&
+		       (state->shadow_doorbells | state->event_indexes) %
+				       NVME_PAGE_BYTES ==
+			       0;
 
 	for (unsigned int i = 0; i < EBS_QUEUES; i++)
 		is_good = is_good && is_sane_queue(c, i);
