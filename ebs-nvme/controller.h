@@ -205,6 +205,7 @@ struct ebs_controller {
 	unsigned int moved_count;
 	struct ebs_door doors[2 * EBS_QUEUES];
 	unsigned int door_count;
+	unsigned int stray_part; /* of the page, to be searched next */
 	volatile uint32_t *shadow, *events; /* pages of 5.7, if reachable */
 
 	uint64_t news[2]; /* bit n: completion queue n has posted entries */

@@ -37,7 +37,8 @@
 #define REST_MIN_NS (UINT64_C(1) << 15) /* 33 us */
 #define REST_NAP_NS (UINT64_C(1) << 23) /* 8.4 ms */
 #define REST_MAX_NS (UINT64_C(1) << 27) /* 134 ms */
-#define STRAY_NS    RT_NS_PER_MS        /* of quiet, then look for those */
+#define STRAY_PARTS 16u
+#define STRAY_NS    RT_NS_PER_MS /* of quiet, then look for those */
 #define PAGE_DOORS  (NVME_PAGE_BYTES / sizeof(uint32_t))
 
 static size_t slot_of(uint16_t qid, bool is_cq)
@@ -169,11 +170,11 @@ static bool is_there(const struct ebs_controller *c, size_t slot)
 	return slot % 2 ? c->state->cq[qid].size : c->state->sq[qid].size;
 }
 
-void ebs_doors_find_strays(struct ebs_controller *c)
+static void find_strays(struct ebs_controller *c, size_t first, size_t count)
 {
 	volatile uint32_t *page = mapped_page(c);
 
-	for (size_t i = 0; page && i < PAGE_DOORS; i++) {
+	for (size_t i = first; page && i < first + count; i++) {
 		uint32_t value = page[i];
 
 		if (!value || is_there(c, i))
@@ -182,6 +183,20 @@ void ebs_doors_find_strays(struct ebs_controller *c)
 		ebs_doorbell_write(c, NVME_REG_DOORBELLS + i * sizeof value,
 				   le32toh(value));
 	}
+}
+
+void ebs_doors_find_strays(struct ebs_controller *c)
+{
+	find_strays(c, 0, PAGE_DOORS);
+}
+
+/* A part of the page at each rest: many idle volumes stay cheap. */
+static void find_some_strays(struct ebs_controller *c)
+{
+	const size_t part = PAGE_DOORS / STRAY_PARTS;
+
+	find_strays(c, c->stray_part * part, part);
+	c->stray_part = (c->stray_part + 1) % STRAY_PARTS;
 }
 
 /* --- Looking ---------------------------------------------------------------
@@ -300,13 +315,13 @@ uint64_t ebs_doors_rest(struct ebs_controller *c, uint64_t now_ns)
 	if (!ebs_controller_is_working(c))
 		return UINT64_MAX;
 	if (c->polling == EBS_POLLING_ALWAYS)
-		return 0;
+		return RT_POLL_SPIN;
 	if (c->polling == EBS_POLLING_AUTO && idle_ns < SPIN_NS)
-		return 0;
+		return RT_POLL_SPIN;
 	if (!has_only_mapped_doors(c))
 		return arm(c) ? UINT64_MAX : 0;
 	if (idle_ns >= STRAY_NS)
-		ebs_doors_find_strays(c);
+		find_some_strays(c);
 	return rest_ns(now_ns, idle_ns);
 }
 

@@ -403,8 +403,11 @@ static uint64_t find_rest(struct ebs_controller *c, uint64_t now_ns)
 	uint64_t messages = ebs_interrupt_rest(c);
 	uint64_t rest = doors < messages ? doors : messages;
 
-	c->rest_until_ns =
-		rest < UINT64_MAX - now_ns ? now_ns + rest : UINT64_MAX;
+	c->rest_until_ns = UINT64_MAX;
+	if (rest == RT_POLL_SPIN)
+		c->rest_until_ns = 0;
+	else if (rest < UINT64_MAX - now_ns)
+		c->rest_until_ns = now_ns + rest;
 	return rest;
 }
 

@@ -162,8 +162,8 @@ Test(function_doorbells, one_of_a_queue_that_is_not_there_is_reported)
 
 	bench_start(&b, &mapped);
 	page_of(&b)[2 * 40] = 3;
-	bench_pass_time(&b, RT_NS_PER_S);
-	bench_pass_time(&b, RT_NS_PER_S);
+	for (int i = 0; i < 20; i++) /* it searches a part at a time */
+		bench_pass_time(&b, RT_NS_PER_S);
 	cr_expect_eq(broken(&b, EBS_RULE_DOORBELL_UNKNOWN_QUEUE), 1);
 	cr_expect_eq(page_of(&b)[2 * 40], 0);
 	bench_stop(&b);
