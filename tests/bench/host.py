@@ -7,7 +7,7 @@ import pathlib
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import instructions
 import machine
@@ -32,12 +32,11 @@ class Job:
         return [f"--rw={self.rw}", f"--bs={self.bs}", f"--iodepth={self.depth}"]
 
 
-JOBS = [Job("randread", "4k", 1), Job("randread", "4k", 32),
+JOBS = (Job("randread", "4k", 1), Job("randread", "4k", 32),
         Job("randread", "4k", 128), Job("randwrite", "4k", 32),
         Job("randwrite", "4k", 128),
-        Job("read", "128k", 32), Job("write", "128k", 32)]
+        Job("read", "128k", 32), Job("write", "128k", 32))
 QUICK_COUNT = "null", "randread"
-QUICK_JOBS = {"4k-randread-qd32", "4k-randwrite-qd32"}
 
 
 def function(volume):
@@ -205,19 +204,20 @@ class BestCopy:
 class Volume:
     name: str
     what: str
-    is_quick: bool = True
     folder: str = None                      # where its file lies, if it has one
     is_direct: bool = False
-    jobs: list = field(default_factory=lambda: JOBS)
+    jobs: tuple = JOBS
+    quick_jobs: tuple = ("4k-randread-qd32", "4k-randwrite-qd32")
 
 
 VOLUMES = [
     Volume("null", "no storage: what the device itself costs"),
     Volume("memory", "beside the machine's best copy of as many bytes"),
     Volume("tmpfs", "a file on tmpfs", folder="/dev/shm"),
-    Volume("page", "a file on disk, in the page cache", folder="disk"),
+    Volume("page", "a file on disk, in the page cache", folder="disk",
+           quick_jobs=("4k-randread-qd32",)),
     Volume("direct", "a file on disk, past the page cache", folder="disk",
-           is_direct=True, is_quick=False),
+           is_direct=True, quick_jobs=()),
 ]
 
 
@@ -231,8 +231,7 @@ def cases(is_quick):
 def jobs_of(volume, is_quick):
     if not is_quick:
         return volume.jobs
-    return [job for job in volume.jobs
-            if volume.is_quick and job.name in QUICK_JOBS]
+    return [job for job in volume.jobs if job.name in volume.quick_jobs]
 
 
 def make_file(folder, size):

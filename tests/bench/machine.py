@@ -39,6 +39,7 @@ class PinnedCard(Card):
     """A card that has the device's processor, with all its threads."""
 
     def command(self, config):
+        program("nitro-card")           # taskset would not say what is missing
         return pinned(DEVICE, *super().command(config))
 
 
