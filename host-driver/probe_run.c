@@ -269,9 +269,13 @@ void probe_close(struct probe *p)
 int probe_reopen(struct probe *p)
 {
 	struct rt_error error;
+	int rc;
 
 	probe_close(p);
-	return open_function(p, &error);
+	rc = open_function(p, &error);
+	if (rc < 0)
+		probe_close(p);
+	return rc;
 }
 
 /* --- Survey --------------------------------------------------------------- */
@@ -348,5 +352,9 @@ int probe_open(struct probe *p, struct rt_error *error)
 
 	if (rc == 0 && p->nvme)
 		survey(p);
+	if (rc == 0 && !p->fn)
+		return rt_error_set(error, -ECONNRESET,
+				    "%s has gone while it was asked",
+				    p->options.address);
 	return rc;
 }

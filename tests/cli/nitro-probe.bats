@@ -135,7 +135,9 @@ print(*json.load(sys.stdin)["properties"]["functions"]["items"]["oneOf"][0]
 	start_card card.yaml
 	"$probe" --timeout 60000 "$dir/ebs0.sock" >found 3>&- &
 	found=$!
-	until grep -q 'attached' card.log; do sleep 0.1; done
+	until grep -q 'attached' card.log || ! kill -0 "$found"; do
+		sleep 0.1
+	done
 	kill -9 "$card_pid"
 	status=0
 	wait "$found" || status=$?
