@@ -78,6 +78,8 @@ static bool any_rings(struct probe *p, const struct bells *bells)
 {
 	bool any = false;
 
+	/* What has been posted is signalled before a later read is answered. */
+	(void)probe_get32(p, NVME_REG_CSTS);
 	probe_pause_ms(p, PROBE_QUIET_MS);
 	for (unsigned int i = 0; i < bells->count; i++)
 		any |= has_rung(bells, i);
@@ -189,6 +191,26 @@ enum probe_verdict probe_interrupt_disabled(struct probe *p)
 				    : PROBE_HOLDS;
 }
 
+/*
+ * Unmask the pin until it does not fire at once: a head doorbell in mapped
+ * memory may be seen a moment after it was written.  -ETIMEDOUT: it goes on.
+ */
+static int let_pin_fall(struct probe *p, const struct bells *bells)
+{
+	const struct rt_clock clock = { 0 };
+	uint64_t end =
+		rt_clock_now_ns(&clock) + p->options.timeout_ms * RT_NS_PER_MS;
+	int rc;
+
+	do {
+		(void)has_rung(bells, 0);
+		rc = host_irq_unmask(p->fn, VFIO_PCI_INTX_IRQ_INDEX);
+		if (rc < 0 || !any_rings(p, bells))
+			return rc;
+	} while (rt_clock_now_ns(&clock) < end);
+	return -ETIMEDOUT;
+}
+
 /* Set up the pin; -EOPNOTSUPP: there is none. */
 static int pin_on(struct probe *p, struct bells *bells)
 {
@@ -202,18 +224,15 @@ static int pin_on(struct probe *p, struct bells *bells)
 	if (rc == 0)
 		rc = pair_with_vector(p, 0);
 	/* What the admin queue had to say has been taken. */
-	(void)any_rings(p, bells);
-	return rc ? rc : host_irq_unmask(p->fn, VFIO_PCI_INTX_IRQ_INDEX);
+	return rc ? rc : let_pin_fall(p, bells);
 }
 
 /* An entry that nobody takes holds the pin: it fires after each unmasking. */
 static enum probe_verdict pin_follows(struct probe *p, struct bells *bells)
 {
 	uint16_t cid;
-	int rc;
+	int rc = start_flush(p, &cid);
 
-	(void)any_rings(p, bells);
-	rc = start_flush(p, &cid);
 	if (rc)
 		return probe_failed(p, rc, "Flush");
 	if (!rings(p, bells, 0))
@@ -226,15 +245,12 @@ static enum probe_verdict pin_follows(struct probe *p, struct bells *bells)
 	rc = host_nvme_wait(p->nvme, 1, cid, NULL);
 	if (rc)
 		return probe_failed(p, rc, "Flush");
-	/* A doorbell in mapped memory is seen a moment later. */
-	probe_pause_ms(p, PROBE_QUIET_MS);
-	rc = host_irq_unmask(p->fn, VFIO_PCI_INTX_IRQ_INDEX);
-	if (rc < 0)
-		return probe_failed(p, rc, "unmasking");
-	return any_rings(p, bells)
+	rc = let_pin_fall(p, bells);
+	return rc == -ETIMEDOUT
 		       ? probe_broken(p,
 				      "it stays up after the entry was taken")
-		       : PROBE_HOLDS;
+	       : rc ? probe_failed(p, rc, "unmasking")
+		    : PROBE_HOLDS;
 }
 
 enum probe_verdict probe_interrupt_pin(struct probe *p)
@@ -244,6 +260,8 @@ enum probe_verdict probe_interrupt_pin(struct probe *p)
 
 	if (rc == -EOPNOTSUPP)
 		return probe_skip(p, "no interrupt pin");
+	if (rc == -ETIMEDOUT)
+		return probe_broken(p, "it is up though all has been taken");
 	return rc ? probe_failed(p, rc, "setting it up")
 		  : pin_follows(p, &bells);
 }
@@ -256,12 +274,12 @@ enum probe_verdict probe_interrupt_pin_masked(struct probe *p)
 
 	if (rc == -EOPNOTSUPP)
 		return probe_skip(p, "no interrupt pin");
-	(void)any_rings(p, &bells);
-	probe_set32(p, NVME_REG_INTMS, 1);
-	if (rc == 0)
-		rc = start_flush(p, &cid);
 	if (rc)
 		return probe_failed(p, rc, "setting it up");
+	probe_set32(p, NVME_REG_INTMS, 1);
+	rc = start_flush(p, &cid);
+	if (rc)
+		return probe_failed(p, rc, "Flush");
 	if (any_rings(p, &bells))
 		return probe_broken(p, "it was raised in spite of INTMS");
 	probe_set32(p, NVME_REG_INTMC, 1);
