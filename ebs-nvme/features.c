@@ -296,7 +296,8 @@ nvme_status ebs_admin_get_features(struct ebs_request *r)
 		r->dw0 = capabilities(f);
 		return NVME_SUCCESS;
 	}
-	if (f->is_per_namespace && le32_get(r->cmd.nsid) != 1)
+	/* Without a namespace it is about the only one: hosts ask so. */
+	if (f->is_per_namespace && le32_get(r->cmd.nsid) > 1)
 		return bad_namespace(r);
 	if (f->get && f->check) /* cdw11 says which value */
 		status = f->check(r, le32_get(r->cmd.cdw11));

@@ -50,8 +50,11 @@ nvme_status ebs_admin_create_cq(struct ebs_request *r)
 
 	if (NVME_IS_ERROR(status))
 		return status;
-	if (vector >= c->profile->msix_vectors ||
-	    (vector && pcie_interrupt_mode(c->fn) == PCIE_INTX))
+	/* Some drivers turn messages on later, or never: that harms nobody. */
+	if (vector && pcie_interrupt_mode(c->fn) == PCIE_INTX)
+		rt_rule_broken(&c->fn->rules, EBS_RULE_QUEUE_VECTOR_EARLY,
+			       vector);
+	if (vector >= c->profile->msix_vectors)
 		return ebs_guest_error(r, EBS_RULE_QUEUE_VECTOR,
 				       NVME_INVALID_VECTOR, EBS_BYTE_CDW11 + 2,
 				       0);
@@ -70,7 +73,10 @@ nvme_status ebs_admin_create_sq(struct ebs_request *r)
 	uint16_t cqid = field16(r->cmd.cdw11, NVME_SQ_CQID);
 	nvme_status status;
 
-	if (!cqid || cqid >= EBS_QUEUES || !c->state->cq[cqid].size)
+	if (!cqid || cqid > c->pairs)
+		return ebs_guest_error(r, EBS_RULE_QUEUE_ID, NVME_INVALID_QID,
+				       EBS_BYTE_CDW11 + 2, 0);
+	if (!c->state->cq[cqid].size)
 		return ebs_guest_error(r, EBS_RULE_QUEUE_ID, NVME_INVALID_CQ,
 				       EBS_BYTE_CDW11 + 2, 0);
 	status = check_new_queue(r, qid < EBS_QUEUES && c->state->sq[qid].size,
