@@ -21,7 +21,6 @@ static void put_commands(const struct ebs_controller *c,
 
 	id->oaes = le32_put(p->oaes);
 	id->oacs = le16_put(p->has_shadow_doorbells ? NVME_OACS_DBBUF : 0);
-	id->oacs = le16_put(p->has_shadow_doorbells ? NVME_OACS_DBBUF : 0);
 	id->acl = p->acl;
 	id->aerl = p->aerl;
 	id->frmw = p->frmw;
