@@ -25,7 +25,7 @@ HOMES = {
     "jansson.h": (r"firmware/(card|ctl)/.*|firmware/rt/call\.[ch]|host-driver/.*"
                   r"|pcie-model/vfio-user/version\.c"),
     "libfyaml.h": r"firmware/card/config_file\.c",
-    "isa-l/crc.h": r"host-driver/perf_verify\.c",
+    "isa-l/crc.h": r"host-driver/perf/verify\.c",
     "pci/pci.h": r"host-driver/scan\.c",
 }
 

@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
-#include "host-driver/perf_histogram.h"
+#include "host-driver/perf/histogram.h"
 
 static struct perf_histogram h;
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "firmware/rt/scope.h"
-#include "host-driver/perf_verify.h"
+#include "host-driver/perf/verify.h"
 
 #define SIZE 4096u
 

@@ -8,7 +8,7 @@
 
 #include "firmware/rt/bits.h"
 #include "firmware/rt/scope.h"
-#include "host-driver/probe.h"
+#include "host-driver/probe/probe.h"
 
 #define NONE           0xffffffffu
 #define FAR_TOO_HOT_K  1u

@@ -4,7 +4,7 @@
  * and counts what runs at this moment; the card's own counters are read through
  * its control socket.  Main thread.
  */
-#include "host-driver/perf_cpu.h"
+#include "host-driver/perf/cpu.h"
 
 #include <errno.h>
 #include <limits.h>

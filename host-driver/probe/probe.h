@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * nitro-probe from the inside: rules are rows of probe_rules.def, each with a
+ * nitro-probe from the inside: rules are rows of rules.def, each with a
  * function that tries one thing and says what it found.
  *
- *   probe.c            command line, start and end
- *   probe_run.c        the rules in turn, and what each finds when it begins
- *   probe_report.c     what the user is told, as text and as JSON
- *   probe_access.c     registers, commands and data for the rules
- *   probe_CLASS.c      the rules themselves
+ *   probe.c     command line, start and end
+ *   run.c       the rules in turn, and what each finds when it begins
+ *   report.c    what the user is told, as text and as JSON
+ *   access.c    registers, commands and data for the rules
+ *   CLASS.c     the rules themselves
  *
  * Before a rule the controller is reset and brought to the state that the rule
  * needs, so no rule depends on another.  What the function says of itself at
@@ -89,7 +89,7 @@ extern const size_t probe_rule_count;
 
 #define RULE(class, name, need, flags, clause, sentence)                       \
 	enum probe_verdict probe_##class##_##name(struct probe *p);
-#include "host-driver/probe_rules.def"
+#include "host-driver/probe/rules.def"
 #undef RULE
 
 /* "queue.create-cq-qid-used" */
@@ -97,7 +97,7 @@ extern const size_t probe_rule_count;
 void probe_rule_name(const struct probe_rule *rule,
 		     char name[PROBE_NAME_BYTES]);
 
-/* --- probe_run.c ---------------------------------------------------------- */
+/* --- run.c ---------------------------------------------------------- */
 
 /* Connect and ask what it is.  Negative errno: it could not. */
 struct rt_error;
@@ -108,7 +108,7 @@ int probe_reopen(struct probe *p);
 bool probe_is_chosen(const struct probe *p, const struct probe_rule *rule);
 enum probe_verdict probe_run(struct probe *p, const struct probe_rule *rule);
 
-/* --- probe_report.c ------------------------------------------------------- */
+/* --- report.c ------------------------------------------------------- */
 
 struct probe_report;
 struct probe_report *probe_report_begin(const struct probe *p);
@@ -119,7 +119,7 @@ void probe_report_rule(struct probe_report *report, const struct probe *p,
 int probe_report_end(struct probe_report *report);
 void probe_report_list(const struct probe *p);
 
-/* --- probe_access.c: what a rule says ------------------------------------- */
+/* --- access.c: what a rule says ------------------------------------- */
 
 enum probe_verdict probe_broken(struct probe *p, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -138,7 +138,7 @@ enum probe_verdict probe_want_error(struct probe *p, int rc);
 /* Holds if rc is an error of the server's reply, and the server goes on. */
 enum probe_verdict probe_want_refusal(struct probe *p, int rc);
 
-/* --- probe_access.c: registers -------------------------------------------- */
+/* --- access.c: registers -------------------------------------------- */
 
 /*
  * An access that fails is noted in bus_error, reads as ones, and breaks the
@@ -159,7 +159,7 @@ uint64_t probe_region_size(struct probe *p, unsigned int region);
 unsigned int probe_irq_count(struct probe *p, unsigned int index);
 void probe_pause_ms(struct probe *p, unsigned int ms);
 
-/* --- probe_access.c: commands --------------------------------------------- */
+/* --- access.c: commands --------------------------------------------- */
 
 #define PROBE_STATUS(type, code) HOST_NVME_STATUS(type, code)
 #define PROBE_INVALID_OPCODE     PROBE_STATUS(0, 0x01)

@@ -11,7 +11,7 @@
 
 #include "firmware/rt/bits.h"
 #include "firmware/rt/scope.h"
-#include "host-driver/probe.h"
+#include "host-driver/probe/probe.h"
 
 #define NVM_WRITE_UNCORRECTABLE 0x04
 #define NVM_COMPARE             0x05

@@ -3,9 +3,9 @@
 #ifndef HOST_DRIVER_PERF_REPORT_H
 #define HOST_DRIVER_PERF_REPORT_H
 
-#include "host-driver/perf_cpu.h"
-#include "host-driver/perf_histogram.h"
-#include "host-driver/perf_job.h"
+#include "host-driver/perf/cpu.h"
+#include "host-driver/perf/histogram.h"
+#include "host-driver/perf/job.h"
 
 struct perf_report {
 	const struct perf_run *run;

@@ -8,7 +8,7 @@
 
 #include "firmware/rt/bits.h"
 #include "firmware/rt/scope.h"
-#include "host-driver/probe.h"
+#include "host-driver/probe/probe.h"
 
 #define FUSED_FIRST  0x01u /* flags */
 #define PSDT_SGL     0x40u

@@ -11,7 +11,7 @@
 
 #include "firmware/rt/bits.h"
 #include "firmware/rt/scope.h"
-#include "host-driver/probe.h"
+#include "host-driver/probe/probe.h"
 #include "pcie-model/vfio-user/abi.h"
 
 #define FAR_IOVA     UINT64_C(0x100000000000) /* nothing else is there */

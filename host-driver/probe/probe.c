@@ -3,7 +3,7 @@
  * nitro-probe: what a PCIe function is, and whether it keeps the rules.  The
  * command line, the start and the end; see probe.h for the rest.
  */
-#include "host-driver/probe.h"
+#include "host-driver/probe/probe.h"
 
 #include <argp.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Percentiles: see perf_histogram.h. */
-#include "host-driver/perf_histogram.h"
+/* Percentiles: see histogram.h. */
+#include "host-driver/perf/histogram.h"
 
 #include <string.h>
 

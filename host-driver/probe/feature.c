@@ -7,7 +7,7 @@
 
 #include "firmware/rt/bits.h"
 #include "firmware/rt/scope.h"
-#include "host-driver/probe.h"
+#include "host-driver/probe/probe.h"
 
 #define ONCS_SAVE        BITS(4, 4)
 #define ONCS_TIMESTAMP   BITS(6, 6)

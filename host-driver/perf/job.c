@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A job of nitro-perf: see perf_job.h.
+ * A job of nitro-perf: see job.h.
  *
  * Theory.  A turn polls the queue once, reads the time once, puts a new command
  * for each that has come back, rings once, and counts what came back only then,
@@ -8,7 +8,7 @@
  * that put it to the turn that found it done; with many in flight that includes
  * the driver's own work on a batch, as an application would see it.
  */
-#include "host-driver/perf_job.h"
+#include "host-driver/perf/job.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -22,8 +22,8 @@
 
 #include "firmware/rt/clock.h"
 #include "firmware/rt/scope.h"
-#include "host-driver/perf_clock.h"
-#include "host-driver/perf_verify.h"
+#include "host-driver/perf/clock.h"
+#include "host-driver/perf/verify.h"
 
 #define IN_FLIGHT     0x8000u
 #define LOOK_UP_TURNS 1024u /* in vain, before looking at anything else */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The report: see perf_report.h. */
-#include "host-driver/perf_report.h"
+/* The report: see report.h. */
+#include "host-driver/perf/report.h"
 
 #include <inttypes.h>
 #include <jansson.h>

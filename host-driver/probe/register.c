@@ -8,7 +8,7 @@
 
 #include "firmware/rt/bits.h"
 #include "firmware/rt/scope.h"
-#include "host-driver/probe.h"
+#include "host-driver/probe/probe.h"
 
 #define REG_NSSR        0x20u
 #define REG_RESERVED    0x18u

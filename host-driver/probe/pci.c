@@ -12,7 +12,7 @@
 #include "firmware/rt/bits.h"
 #include "firmware/rt/clock.h"
 #include "firmware/rt/scope.h"
-#include "host-driver/probe.h"
+#include "host-driver/probe/probe.h"
 
 #define BARS          6u
 #define BAR_BITS      0xfffffff0u

@@ -17,7 +17,7 @@
 #include "firmware/rt/clock.h"
 #include "firmware/rt/error.h"
 #include "firmware/rt/scope.h"
-#include "host-driver/probe.h"
+#include "host-driver/probe/probe.h"
 
 #define MEMORY_IOVA  UINT64_C(0x40000000)
 #define MEMORY_BYTES UINT64_C(0x2000000)
@@ -38,7 +38,7 @@ const struct probe_rule probe_rules[] = {
 		flags,                                                         \
 		probe_##class##_##name                                         \
 	},
-#include "host-driver/probe_rules.def"
+#include "host-driver/probe/rules.def"
 #undef RULE
 };
 const size_t probe_rule_count = RT_COUNT(probe_rules);

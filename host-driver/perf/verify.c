@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Blocks that say what they are: see perf_verify.h. */
-#include "host-driver/perf_verify.h"
+/* Blocks that say what they are: see verify.h. */
+#include "host-driver/perf/verify.h"
 
 #include <inttypes.h>
 #include <isa-l/crc.h>

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "firmware/rt/bits.h"
-#include "host-driver/perf.h"
+#include "host-driver/perf/perf.h"
 
 #define IOVA      UINT64_C(0x40000000)
 #define SPARE     UINT64_C(0x100000) /* the admin queue and identify data */

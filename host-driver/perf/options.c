@@ -8,7 +8,7 @@
 
 #include "firmware/rt/clock.h"
 #include "firmware/rt/scope.h"
-#include "host-driver/perf.h"
+#include "host-driver/perf/perf.h"
 
 #define DEFAULT_RUNTIME_NS (10 * RT_NS_PER_S)
 #define DEFAULT_TIMEOUT_NS (20 * RT_NS_PER_S)

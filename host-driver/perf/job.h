@@ -12,8 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "host-driver/perf.h"
-#include "host-driver/perf_histogram.h"
+#include "host-driver/perf/histogram.h"
+#include "host-driver/perf/perf.h"
 
 enum perf_state {
 	PERF_RAMP,    /* running, not counting */

@@ -14,7 +14,7 @@
 #include "firmware/rt/bits.h"
 #include "firmware/rt/clock.h"
 #include "firmware/rt/scope.h"
-#include "host-driver/probe.h"
+#include "host-driver/probe/probe.h"
 
 #define VECTORS       32u
 #define ENTRIES       8u

@@ -3,7 +3,7 @@
  * nitro-perf: a load generator for NVMe functions.  This is its main thread: it
  * sets the jobs going, watches time and device, and reports.
  */
-#include "host-driver/perf.h"
+#include "host-driver/perf/perf.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -17,10 +17,10 @@
 #include <unistd.h>
 
 #include "firmware/rt/clock.h"
-#include "host-driver/perf_clock.h"
-#include "host-driver/perf_cpu.h"
-#include "host-driver/perf_job.h"
-#include "host-driver/perf_report.h"
+#include "host-driver/perf/clock.h"
+#include "host-driver/perf/cpu.h"
+#include "host-driver/perf/job.h"
+#include "host-driver/perf/report.h"
 
 #define TICK_NS (250 * RT_NS_PER_MS)
 

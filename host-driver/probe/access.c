@@ -13,7 +13,7 @@
 #include "firmware/rt/clock.h"
 #include "firmware/rt/error.h"
 #include "firmware/rt/scope.h"
-#include "host-driver/probe.h"
+#include "host-driver/probe/probe.h"
 
 /* --- Verdicts ------------------------------------------------------------- */
 

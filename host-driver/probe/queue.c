@@ -8,7 +8,7 @@
 
 #include "firmware/rt/bits.h"
 #include "firmware/rt/scope.h"
-#include "host-driver/probe.h"
+#include "host-driver/probe/probe.h"
 
 #define CONTIGUOUS  1u /* cdw11 */
 #define FEW_0S      3u

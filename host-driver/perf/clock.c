@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The time-stamp counter, and what its ticks are worth. */
-#include "host-driver/perf_clock.h"
+#include "host-driver/perf/clock.h"
 
 #ifdef __x86_64__
 #include <cpuid.h>
