@@ -37,6 +37,8 @@ nvme_status ebs_guest_error(struct ebs_request *r, enum ebs_rule rule,
 {
 	uint64_t location = bits_put(NVME_ERROR_BYTE, 0, byte);
 
+	if (r->lane->is_away) /* it will be found again at home */
+		return status;
 	r->error_location = (uint16_t)bits_put(NVME_ERROR_BIT, location, bit);
 	rt_rule_broken(&r->c->fn->rules, rule,
 		       byte < sizeof r->cmd
@@ -70,7 +72,7 @@ void ebs_admin_begin(struct ebs_request *r)
 {
 	nvme_status status = check(r);
 
-	rt_counter_add(&r->c->counters.admin_commands, 1);
+	rt_counter_add(&r->lane->counters.admin_commands, 1);
 	if (NVME_IS_ERROR(status))
 		ebs_request_complete(r, status);
 	else if (!commands[r->cmd.opcode].has_buffer ||

@@ -36,7 +36,7 @@ static bool finish_aer(struct ebs_controller *c, uint32_t index, uint32_t dw0,
 {
 	struct ebs_request *r;
 
-	if (!ebs_cq_has_room(c, 0) || !(r = ebs_request_take(c, 0)))
+	if (!ebs_cq_has_room(c, 0) || !(r = ebs_request_take(&c->home, 0)))
 		return false;
 	r->cmd = (struct nvme_cmd){
 		.opcode = NVME_ADMIN_ASYNC_EVENT,

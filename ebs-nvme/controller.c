@@ -64,7 +64,9 @@ void ebs_controller_fail(struct ebs_controller *c, int error)
 		    "the guest's queues are out of reach (%s); "
 		    "the controller waits for a reset",
 		    strerror(-error));
+	ebs_hold(c);
 	register_set(c, NVME_REG_CSTS, NVME_CSTS_CFS, 1);
+	ebs_let(c);
 }
 
 /* What must hold when EN is set, 3.1.5, 3.1.8 and 3.1.9. */
@@ -116,7 +118,7 @@ static void enable(struct ebs_controller *c)
 		    (uint32_t)bits_get(NVME_AQA_ASQS, aqa) + 1, 0);
 	register_set(c, NVME_REG_CSTS, NVME_CSTS_RDY, 1);
 	rt_log_debug(c->fn->name, "enabled");
-	ebs_kick(c);
+	ebs_kick(&c->home);
 }
 
 /* The reset that clearing EN asks for, 7.3.2: AQA, ASQ and ACQ stay. */
@@ -126,7 +128,7 @@ static void finish_disabling(struct ebs_controller *c)
 
 	ebs_controller_clear(c);
 	register_set(c, NVME_REG_CSTS, ~UINT64_C(0), 0);
-	rt_counter_add(&c->counters.resets, 1);
+	rt_counter_add(&c->home.counters.resets, 1);
 	trace_ebs_disabled(ebs_register_get(c, NVME_REG_CC));
 	state->is_disabling = false;
 	if (bits_get(NVME_CC_EN, ebs_register_get(c, NVME_REG_CC)))
@@ -143,7 +145,7 @@ static void client_is_mute(struct rt_timer *timer)
 
 static void start_disabling(struct ebs_controller *c)
 {
-	trace_ebs_disabling(c->active_count);
+	trace_ebs_disabling(ebs_active_count(c));
 	c->state->is_disabling = true;
 	if (rt_timer_start(c->fn->loop, &c->mute_timer,
 			   rt_loop_now_ns(c->fn->loop) + MUTE_NS))
@@ -170,9 +172,11 @@ static void flushed(struct ebs_volume_io *io, int status)
 		rt_log_error(c->fn->name,
 			     "the volume could not be flushed at shutdown: %s",
 			     strerror(-status));
+	ebs_hold(c);
 	if (!c->state->is_disabling)
 		finish_shutdown(c);
 	ebs_controller_settle(c);
+	ebs_let(c);
 }
 
 static void flush_for_shutdown(struct ebs_controller *c)
@@ -206,16 +210,16 @@ static void keep_counts(struct ebs_controller *c)
 {
 	uint64_t now = rt_loop_now_ns(c->fn->loop);
 
-	c->state->counters = c->counters;
+	ebs_counters_get(c, &c->state->counters);
 	c->state->powered_ms += (now - c->created_ns) / RT_NS_PER_MS;
 	c->created_ns = now;
 }
 
-void ebs_controller_settle(struct ebs_controller *c)
+static void settle(struct ebs_controller *c)
 {
 	struct ebs_state *state = c->state;
 
-	if (c->active_count || c->is_flushing)
+	if (ebs_active_count(c) || c->is_flushing)
 		return;
 	if (state->is_disabling)
 		finish_disabling(c);
@@ -225,6 +229,17 @@ void ebs_controller_settle(struct ebs_controller *c)
 		keep_counts(c);
 		pcie_function_quiesced(c->fn);
 	}
+}
+
+/* Nothing waits while the controller works, as it does where lanes call. */
+void ebs_controller_settle(struct ebs_controller *c)
+{
+	if (!c->state->is_disabling && !c->is_quiescing &&
+	    c->state->shutdown != EBS_SHUTDOWN_DRAINING)
+		return;
+	ebs_hold(c);
+	settle(c);
+	ebs_let(c);
 }
 
 static void cc_wrote(struct pcie_function *fn, uint64_t before,
@@ -342,7 +357,7 @@ void ebs_controller_clear(struct ebs_controller *c)
 	state->interrupt_mask = 0;
 	le_store(state->registers + NVME_REG_INTMS, 8, 0);
 	c->aborts = 0;
-	c->turn_queue = 0;
+	ebs_lanes_clear(c);
 	ebs_features_reset(c);
 	ebs_doors_reset(c);
 	ebs_interrupt_clear(c);

@@ -2,7 +2,7 @@
 /*
  * Inside the volume function: the controller, its commands in flight, and what
  * the files of this room offer each other.  Everything here runs on the
- * function's loop thread.
+ * function's loop thread, but for what a lane does by itself; see lane.c.
  *
  *   doorbell → turn → fetch → admin or io → … → complete → post → free
  *
@@ -40,8 +40,10 @@
 #define EBS_BURST_COMMANDS 8u /* fetched before the next queue's turn */
 #define EBS_GLANCE         4u /* commands that the engine hears of early */
 #define EBS_TEMPERATURE_K  303u
+#define EBS_LANES          16u
 
 struct ebs_controller;
+struct ebs_lane;
 struct ebs_request;
 
 enum ebs_rule {
@@ -72,6 +74,7 @@ enum ebs_stage {
 /* A command in flight; what every command needs stands first. */
 struct ebs_request {
 	struct ebs_controller *c;
+	struct ebs_lane *lane;          /* its pool's, and its queues' */
 	SLIST_ENTRY(ebs_request) entry; /* while it is free */
 	enum ebs_stage stage;
 	uint16_t sqid, cqid;
@@ -103,11 +106,14 @@ struct ebs_request {
 	struct pcie_dma_span span;
 	struct iovec iov[EBS_PRP_MAX_PAGES];
 	struct ebs_volume_io io;
+	/* What io.done is, and its status, while that is on another thread. */
+	void (*io_done)(struct ebs_volume_io *io, int status);
+	int io_status;
 	unsigned int range_index; /* Dataset Management */
 
 	struct nvme_cqe cqe;
 	uint32_t cqe_slot;
-	TAILQ_ENTRY(ebs_request) waiter; /* for a buffer */
+	TAILQ_ENTRY(ebs_request) waiter; /* for a buffer, or a thread */
 };
 TAILQ_HEAD(ebs_request_list, ebs_request);
 SLIST_HEAD(ebs_request_pool, ebs_request);
@@ -122,16 +128,18 @@ struct ebs_buffer_pool {
 };
 
 struct ebs_sq {
-	uint32_t fetch;  /* next slot to fetch; state's head follows it */
-	uint32_t glance; /* next slot to tell the engine about */
+	struct ebs_lane *lane; /* its completion queue's */
+	uint32_t fetch;        /* next slot to fetch; state's head follows it */
+	uint32_t glance;       /* next slot to tell the engine about */
 	unsigned int in_flight;
 	struct ebs_request *deleter; /* waits for in_flight to be 0 */
 	/* The guest's memory of it, where that can be reached directly; good
-	 * for the controller's dma_generation. */
+	 * for the lane's dma_generation. */
 	const struct nvme_cmd *direct;
 };
 
 struct ebs_cq {
+	struct ebs_lane *lane;
 	unsigned int reserved; /* entries promised to commands in flight */
 	unsigned int news;     /* entries posted in this turn */
 	struct nvme_cqe *direct;
@@ -155,9 +163,10 @@ enum ebs_polling {
 /* Messages of one vector. */
 struct ebs_vector {
 	struct ebs_controller *c;
-	unsigned int held; /* entries posted without a message */
-	bool is_urgent;    /* some of the admin queue */
-	struct rt_timer timer;
+	struct ebs_lane *lane; /* NULL: it is not used yet */
+	unsigned int held;     /* entries posted without a message */
+	bool is_urgent;        /* some of the admin queue */
+	uint64_t due_ns;       /* of coalescing; 0: it holds nothing back */
 	/* The driver has not taken anything since the last message, … */
 	bool is_unanswered;
 	uint64_t sent_ns; /* … which was sent then */
@@ -167,6 +176,57 @@ struct ebs_vector {
 struct ebs_moved {
 	uint64_t bytes;
 	bool is_write;
+};
+
+/*
+ * Queues that one thread works on.  The home lane is that of the function's own
+ * loop; see lane.c for the others.
+ */
+struct ebs_lane {
+	struct ebs_controller *c;
+	struct rt_loop *loop;
+
+	/* Its share of the requests. */
+	struct ebs_request_pool free;
+	unsigned int request_count, free_count, active_count, io_count;
+	unsigned int reserve; /* requests that I/O queues leave over */
+
+	/* The turn: see queue.c and doorbell.c. */
+	struct rt_poller poller;
+	bool is_away; /* it is taken, and not by the home thread */
+	bool is_kicked;
+	bool are_doors_armed;
+	bool is_direct;      /* all of its queues and doors can be reached */
+	bool has_interrupts; /* one of its queues does */
+	uint64_t turn_ns;    /* when it or its present burst began */
+	uint64_t worked_ns;  /* when there was something to do last */
+	uint64_t rest_until_ns;
+	uint64_t dma_generation; /* of the queues' and doors' pointers */
+	uint64_t turn_bytes;
+	uint16_t queues[EBS_QUEUES]; /* the submission queues */
+	unsigned int queue_count;
+	unsigned int turn_queue; /* whose turn is next, of those */
+	struct ebs_moved moved[EBS_BURST_COMMANDS];
+	unsigned int moved_count;
+	struct ebs_door doors[2 * EBS_QUEUES];
+	unsigned int door_count;
+	volatile uint32_t *shadow, *events; /* pages of 5.7, if reachable */
+
+	uint64_t news[2]; /* bit n: completion queue n has posted entries */
+	uint64_t held[2]; /* bit n: vector n holds a message back */
+
+	struct ebs_counters counters;
+
+	/* Of those that are not the home. */
+	struct rt_loop *home;
+	_Atomic bool is_taken, is_wanted; /* see ebs_hold() */
+	bool is_woken;                    /* its thread's */
+	bool is_with_home;                /* the home thread takes its turns */
+	struct ebs_request_list ended;    /* in the storage; its thread's */
+	struct ebs_request_list handed;   /* to the home thread */
+	struct pcie_dma_holder holder;
+	struct rt_task start, wake, end; /* there */
+	struct rt_task call, forget;     /* at home */
 };
 
 struct ebs_controller {
@@ -179,38 +239,27 @@ struct ebs_controller {
 	uint16_t granted; /* as told by the queues feature */
 	uint32_t entries; /* of an I/O queue, at most */
 	uint64_t created_ns;
-	struct ebs_counters counters;
+	unsigned int polling; /* enum ebs_polling */
 
 	struct ebs_request *requests;
-	unsigned int request_count, free_count, active_count, io_count;
-	struct ebs_request_pool free;
+	unsigned int request_count;
 	struct ebs_buffer_pool admin_buffers, bounce_buffers;
 
 	struct ebs_sq sq[EBS_QUEUES];
 	struct ebs_cq cq[EBS_QUEUES];
 	unsigned int aborts; /* Abort commands that wait */
-
-	/* The turn: see queue.c and doorbell.c. */
-	struct rt_poller poller;
-	bool is_kicked;
-	bool are_doors_armed;
-	unsigned int polling; /* enum ebs_polling */
-	uint64_t turn_ns;     /* when it or its present burst began */
-	uint64_t worked_ns;   /* when there was something to do last */
-	uint64_t rest_until_ns;
-	uint64_t dma_generation; /* of the queues' and doors' pointers */
-	uint64_t turn_bytes;
-	unsigned int turn_queue; /* whose turn is next */
-	struct ebs_moved moved[EBS_BURST_COMMANDS];
-	unsigned int moved_count;
-	struct ebs_door doors[2 * EBS_QUEUES];
-	unsigned int door_count;
-	unsigned int stray_part; /* of the page, to be searched next */
-	volatile uint32_t *shadow, *events; /* pages of 5.7, if reachable */
-
-	uint64_t news[2]; /* bit n: completion queue n has posted entries */
-	uint64_t held[2]; /* bit n: vector n holds a message back */
 	struct ebs_vector vectors[EBS_MAX_VECTORS];
+
+	struct ebs_lane home;
+	struct ebs_lane *lanes[EBS_LANES]; /* the first is the home */
+	_Atomic unsigned int lane_count;   /* of those that were made */
+	unsigned int lane_limit;
+	unsigned int next_lane;  /* for the next queue, modulo the limit */
+	unsigned int with_home;  /* lanes that are */
+	unsigned int hold_depth; /* see ebs_hold() */
+	unsigned int stray_part; /* of the page, to be searched next */
+	/* Doorbells that came by message, for queues of other lanes. */
+	volatile uint32_t rung[2 * EBS_QUEUES];
 
 	bool is_quiescing;          /* the model waits for us to be quiet */
 	struct rt_timer mute_timer; /* of a disable; see controller.c */
@@ -261,11 +310,59 @@ void ebs_controller_settle(struct ebs_controller *c);
 /* The guest's memory for queues is not there: only a reset helps. */
 void ebs_controller_fail(struct ebs_controller *c, int error);
 
+/* lane.c: queues on other threads. */
+void ebs_lanes_init(struct ebs_controller *c, bool may_spread);
+void ebs_lanes_end(struct ebs_controller *c);
+/* No queue is on any lane any more. */
+void ebs_lanes_clear(struct ebs_controller *c);
+/* The lane of a new completion queue. */
+struct ebs_lane *ebs_lane_choose(struct ebs_controller *c, uint16_t cqid,
+				 uint16_t vector, bool has_interrupt);
+/* The queues of a state that was copied are on lanes again. */
+void ebs_lanes_restore(struct ebs_controller *c);
+/*
+ * Keep all other lanes from touching the controller, as long as this thread,
+ * the home's, changes what they look at, or what is theirs.  Each hold needs
+ * its let; there may be holds inside.
+ */
+void ebs_hold(struct ebs_controller *c);
+void ebs_let(struct ebs_controller *c);
+/* The lane is away and cannot do this: step(), on the home thread. */
+void ebs_hand_over(struct ebs_request *r, ebs_step *step);
+/* The same for the end of storage I/O. */
+void ebs_hand_over_io(struct ebs_request *r,
+		      void (*done)(struct ebs_volume_io *io, int status),
+		      int status);
+/* The lane is away and something is beyond it: the home takes a turn for it. */
+void ebs_lane_ask_home(struct ebs_lane *lane);
+/* A doorbell that came by message; at home. */
+void ebs_lane_ring(struct ebs_lane *lane);
+/* Turns for lanes that are with the home; how long there need not be any. */
+uint64_t ebs_lanes_help(struct ebs_controller *c, uint64_t now_ns);
+/* The lanes' doorbells that are in memory now take effect. */
+void ebs_lanes_catch_up(struct ebs_controller *c);
+/* io->loop and io->done for what is submitted on this thread. */
+void ebs_lane_io(struct ebs_request *r,
+		 void (*done)(struct ebs_volume_io *io, int status));
+/* Of all lanes. */
+unsigned int ebs_active_count(const struct ebs_controller *c);
+unsigned int ebs_io_count(const struct ebs_controller *c);
+void ebs_counters_get(const struct ebs_controller *c, struct ebs_counters *sum);
+void ebs_counters_set(struct ebs_controller *c, const struct ebs_counters *sum);
+
+static inline bool ebs_is_home(const struct ebs_lane *lane)
+{
+	return lane == &lane->c->home;
+}
+
 /* request.c */
 int ebs_requests_create(struct ebs_controller *c);
 void ebs_requests_destroy(struct ebs_controller *c);
+/* Requests that are free go from one lane to another, at most so many. */
+void ebs_requests_move(struct ebs_lane *from, struct ebs_lane *to,
+		       unsigned int count);
 /* NULL: none free.  An entry of the completion queue is reserved with it. */
-struct ebs_request *ebs_request_take(struct ebs_controller *c, uint16_t sqid);
+struct ebs_request *ebs_request_take(struct ebs_lane *lane, uint16_t sqid);
 void ebs_request_free(struct ebs_request *r);
 void ebs_request_complete(struct ebs_request *r, nvme_status status);
 /* An error that the log has an entry for: all but those of an abort. */
@@ -312,15 +409,20 @@ bool ebs_shadow_is_on(const struct ebs_controller *c);
 /* A queue was made; its doorbell is 0. */
 void ebs_door_open(struct ebs_controller *c, uint16_t qid, bool is_cq);
 /* Queues have gone, or the guest's memory is elsewhere. */
-void ebs_doors_rebuild(struct ebs_controller *c);
+void ebs_doors_rebuild(struct ebs_lane *lane);
 /* All doorbells are 0, and there is no doorbell buffer. */
 void ebs_doors_reset(struct ebs_controller *c);
 void ebs_doors_restore(struct ebs_controller *c); /* from the state */
 /* Report doorbells of queues that are not there. */
 void ebs_doors_find_strays(struct ebs_controller *c);
-unsigned int ebs_doors_look(struct ebs_controller *c); /* how many rang */
+unsigned int ebs_doors_look(struct ebs_lane *lane); /* how many rang */
 /* There was nothing to do: for how long there need not be a turn. */
-uint64_t ebs_doors_rest(struct ebs_controller *c, uint64_t now_ns);
+uint64_t ebs_doors_rest(struct ebs_lane *lane, uint64_t now_ns);
+/* What has come by message for other lanes is in the state after it. */
+void ebs_doors_absorb(struct ebs_controller *c);
+/* A doorbell that came by message for a queue of another lane. */
+void ebs_door_ring(struct ebs_lane *lane, uint16_t qid, bool is_cq,
+		   uint32_t value);
 nvme_status ebs_admin_doorbell_buffer(struct ebs_request *r);
 
 /* queue.c: doorbells, fetching, posting. */
@@ -329,12 +431,21 @@ void ebs_doorbell_write(struct ebs_controller *c, uint64_t offset,
 /* False: no such value; it was reported. */
 bool ebs_doorbell_rang(struct ebs_controller *c, uint16_t qid, bool is_cq,
 		       uint32_t value);
+/* Whether it would be such a value. */
+bool ebs_doorbell_fits(const struct ebs_controller *c, uint16_t qid, bool is_cq,
+		       uint32_t value);
 /* There may be work: take a turn before the loop sleeps. */
-void ebs_kick(struct ebs_controller *c);
+static inline void ebs_kick(struct ebs_lane *lane)
+{
+	lane->is_kicked = true;
+}
 /* The client's memory may be another than before. */
-void ebs_queues_locate(struct ebs_controller *c);
+void ebs_queues_locate(struct ebs_lane *lane);
+/* The home's. */
 void ebs_turns_start(struct ebs_controller *c);
 void ebs_turns_stop(struct ebs_controller *c);
+/* Take a turn if there may be something to do; as a poller's poll(). */
+uint64_t ebs_turn(struct ebs_lane *lane, uint64_t now_ns);
 bool ebs_cq_has_room(const struct ebs_controller *c, uint16_t cqid);
 void ebs_cq_post(struct ebs_request *r);
 /* As it stands in a completion entry, 4.6.1. */
@@ -355,17 +466,18 @@ nvme_status ebs_admin_delete_sq(struct ebs_request *r);
 void ebs_sq_delete_now(struct ebs_controller *c, uint16_t sqid);
 
 /* interrupt.c */
-void ebs_interrupt_init(struct ebs_controller *c);
 void ebs_interrupt_posted(struct ebs_controller *c, uint16_t cqid);
 /* The end of a turn: messages for what was posted in it. */
-void ebs_interrupt_deliver(struct ebs_controller *c);
+void ebs_interrupt_deliver(struct ebs_lane *lane);
 /* The driver has taken entries. */
 void ebs_interrupt_answered(struct ebs_controller *c, uint16_t cqid);
 /* How long messages may be held back still; UINT64_MAX: none is. */
-uint64_t ebs_interrupt_rest(const struct ebs_controller *c);
+uint64_t ebs_interrupt_rest(const struct ebs_lane *lane);
 void ebs_interrupt_update_pin(struct ebs_controller *c);
 /* Send what coalescing holds back. */
 void ebs_interrupt_flush(struct ebs_controller *c);
+/* The queue is about to go, and with it what it has to tell. */
+void ebs_interrupt_forget(struct ebs_controller *c, uint16_t cqid);
 /* Drop what coalescing holds back. */
 void ebs_interrupt_clear(struct ebs_controller *c);
 
@@ -426,6 +538,6 @@ unsigned int ebs_stats_size_class(uint64_t bytes);
 /* io.c */
 void ebs_io_begin(struct ebs_request *r);
 /* Count the commands of this burst that ended where they began. */
-void ebs_io_count_moved(struct ebs_controller *c);
+void ebs_io_count_moved(struct ebs_lane *lane);
 
 #endif

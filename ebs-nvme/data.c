@@ -77,7 +77,7 @@ void ebs_buffer_put(struct ebs_request *r)
 	r->pool->free[r->pool->free_count++] = r->buffer;
 	r->buffer = NULL;
 	if (!TAILQ_EMPTY(&r->pool->waiting))
-		ebs_kick(r->c);
+		ebs_kick(&r->c->home);
 }
 
 static void serve(struct ebs_buffer_pool *pool)
@@ -94,8 +94,13 @@ static void serve(struct ebs_buffer_pool *pool)
 
 void ebs_buffers_serve(struct ebs_controller *c)
 {
+	if (TAILQ_EMPTY(&c->admin_buffers.waiting) &&
+	    TAILQ_EMPTY(&c->bounce_buffers.waiting))
+		return;
+	ebs_hold(c);
 	serve(&c->admin_buffers);
 	serve(&c->bounce_buffers);
+	ebs_let(c);
 }
 
 nvme_status ebs_data_status(struct ebs_request *r, int error)

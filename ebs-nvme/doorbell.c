@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Where the driver's doorbells are found, and how long the card looks for them
- * before it sleeps.  On the function's loop.
+ * before it sleeps.  On the function's loop, or another lane's.
+ * What comes by message for a queue of such a lane is stored in memory, too: in
+ * the mapped page, or where there is none in a page of our own.
  *
  * A doorbell can arrive by three ways:
  *
@@ -74,8 +76,9 @@ static uint32_t *seen_of(struct ebs_controller *c, uint16_t qid, bool is_cq)
 		     : &c->state->sq[qid].doorbell;
 }
 
-static void add_door(struct ebs_controller *c, uint16_t qid, bool is_cq)
+static void add_door(struct ebs_lane *lane, uint16_t qid, bool is_cq)
 {
+	struct ebs_controller *c = lane->c;
 	volatile uint32_t *page = mapped_page(c);
 	size_t slot = slot_of(qid, is_cq);
 	struct ebs_door door = { .qid = qid,
@@ -83,13 +86,17 @@ static void add_door(struct ebs_controller *c, uint16_t qid, bool is_cq)
 				 .seen = seen_of(c, qid, is_cq) };
 
 	if (qid && ebs_shadow_is_on(c)) {
-		door.at = c->shadow ? &c->shadow[slot] : NULL;
-		door.event = c->events ? &c->events[slot] : NULL;
+		door.at = lane->shadow ? &lane->shadow[slot] : NULL;
+		door.event = lane->events ? &lane->events[slot] : NULL;
 	} else if (page) {
 		door.at = &page[slot];
+	} else if (!ebs_is_home(lane)) {
+		door.at = &c->rung[slot];
 	}
 	if (door.at)
-		c->doors[c->door_count++] = door;
+		lane->doors[lane->door_count++] = door;
+	else
+		lane->is_direct = false;
 }
 
 static volatile uint32_t *find_page(struct ebs_controller *c, uint64_t iova)
@@ -97,22 +104,65 @@ static volatile uint32_t *find_page(struct ebs_controller *c, uint64_t iova)
 	return pcie_dma_direct(c->fn, iova, NVME_PAGE_BYTES, true);
 }
 
-void ebs_doors_rebuild(struct ebs_controller *c)
+static void add_sq(struct ebs_lane *lane, uint16_t qid)
 {
-	c->shadow = NULL;
-	c->events = NULL;
+	const struct ebs_sq *sq = &lane->c->sq[qid];
+
+	if (sq->lane != lane || !lane->c->state->sq[qid].size)
+		return;
+	lane->queues[lane->queue_count++] = qid;
+	lane->is_direct &= sq->direct != NULL;
+	add_door(lane, qid, false);
+}
+
+static void add_cq(struct ebs_lane *lane, uint16_t qid)
+{
+	const struct ebs_cq *cq = &lane->c->cq[qid];
+
+	if (cq->lane != lane || !lane->c->state->cq[qid].size)
+		return;
+	lane->is_direct &= cq->direct != NULL;
+	lane->has_interrupts |= lane->c->state->cq[qid].has_interrupt;
+	add_door(lane, qid, true);
+}
+
+void ebs_doors_rebuild(struct ebs_lane *lane)
+{
+	struct ebs_controller *c = lane->c;
+
+	lane->shadow = NULL;
+	lane->events = NULL;
 	if (ebs_shadow_is_on(c)) {
-		c->shadow = find_page(c, c->state->shadow_doorbells);
-		c->events = find_page(c, c->state->event_indexes);
+		lane->shadow = find_page(c, c->state->shadow_doorbells);
+		lane->events = find_page(c, c->state->event_indexes);
 	}
-	c->door_count = 0;
+	lane->door_count = 0;
+	lane->queue_count = 0;
+	lane->is_direct = true;
+	lane->has_interrupts = false;
 	for (uint16_t qid = 0; qid <= c->pairs; qid++) {
-		if (c->state->sq[qid].size)
-			add_door(c, qid, false);
-		if (c->state->cq[qid].size)
-			add_door(c, qid, true);
+		add_sq(lane, qid);
+		add_cq(lane, qid);
 	}
-	c->are_doors_armed = false;
+	if (lane->turn_queue >= lane->queue_count)
+		lane->turn_queue = 0;
+	lane->are_doors_armed = false;
+}
+
+static void rebuild_all(struct ebs_controller *c)
+{
+	for (unsigned int i = 0; i < c->lane_count; i++) {
+		ebs_doors_rebuild(c->lanes[i]);
+		ebs_kick(c->lanes[i]);
+	}
+}
+
+static void clear_shadow(struct ebs_controller *c, size_t slot)
+{
+	volatile uint32_t *page = find_page(c, c->state->shadow_doorbells);
+
+	if (page)
+		store_door(&page[slot], 0);
 }
 
 /* A new queue's doorbells are 0, whatever was there before. */
@@ -124,9 +174,10 @@ void ebs_door_open(struct ebs_controller *c, uint16_t qid, bool is_cq)
 	*seen_of(c, qid, is_cq) = 0;
 	if (page)
 		store_door(&page[slot], 0);
-	if (qid && c->shadow)
-		store_door(&c->shadow[slot], 0);
-	ebs_doors_rebuild(c);
+	store_door(&c->rung[slot], 0);
+	if (qid && ebs_shadow_is_on(c))
+		clear_shadow(c, slot);
+	rebuild_all(c);
 }
 
 void ebs_doors_reset(struct ebs_controller *c)
@@ -138,7 +189,7 @@ void ebs_doors_reset(struct ebs_controller *c)
 			store_door(&page[i], 0);
 	c->state->shadow_doorbells = 0;
 	c->state->event_indexes = 0;
-	ebs_doors_rebuild(c);
+	rebuild_all(c);
 }
 
 /* Fresh memory: what the driver rang is only in the state. */
@@ -158,7 +209,8 @@ void ebs_doors_restore(struct ebs_controller *c)
 
 	if (page && c->fn->is_restored && !pcie_bar_is_adopted(c->fn, 0))
 		fill_page(c, page);
-	ebs_doors_rebuild(c);
+	fill_page(c, c->rung);
+	rebuild_all(c);
 }
 
 static bool is_there(const struct ebs_controller *c, size_t slot)
@@ -222,12 +274,18 @@ static void take_back(struct ebs_door *door, uint32_t wrong, uint32_t before)
 		*door->seen = before;
 }
 
-static bool look_at(struct ebs_controller *c, struct ebs_door *door)
+static bool look_at(struct ebs_lane *lane, struct ebs_door *door)
 {
+	struct ebs_controller *c = lane->c;
 	uint32_t value = load_door(door->at), before = *door->seen;
 
 	if (value == before)
 		return false;
+	if (lane->is_away &&
+	    !ebs_doorbell_fits(c, door->qid, door->is_cq, value)) {
+		ebs_lane_ask_home(lane); /* it will find it there, too */
+		return false;
+	}
 	*door->seen = value;
 	keep_quiet(door);
 	if (!ebs_doorbell_rang(c, door->qid, door->is_cq, value) &&
@@ -236,11 +294,11 @@ static bool look_at(struct ebs_controller *c, struct ebs_door *door)
 	return true;
 }
 
-static void disarm(struct ebs_controller *c)
+static void disarm(struct ebs_lane *lane)
 {
-	for (unsigned int i = 0; i < c->door_count; i++)
-		keep_quiet(&c->doors[i]);
-	c->are_doors_armed = false;
+	for (unsigned int i = 0; i < lane->door_count; i++)
+		keep_quiet(&lane->doors[i]);
+	lane->are_doors_armed = false;
 }
 
 /*
@@ -248,34 +306,61 @@ static void disarm(struct ebs_controller *c)
  * stores its doorbell and then loads EventIdx, we do it the other way round:
  * the exchange keeps our load behind our store.
  */
-static bool arm(struct ebs_controller *c)
+static bool arm(struct ebs_lane *lane)
 {
+	struct ebs_door *door = lane->doors;
 	bool is_quiet = true;
 
-	c->are_doors_armed = true;
-	for (unsigned int i = 0; i < c->door_count; i++) {
-		struct ebs_door *door = &c->doors[i];
-
-		if (door->event)
-			__atomic_exchange_n(door->event,
-					    htole32((uint16_t)*door->seen),
+	lane->are_doors_armed = true;
+	for (unsigned int i = 0; i < lane->door_count; i++) {
+		if (door[i].event)
+			__atomic_exchange_n(door[i].event,
+					    htole32((uint16_t)*door[i].seen),
 					    __ATOMIC_SEQ_CST);
-		is_quiet &= load_door(door->at) == *door->seen;
+		is_quiet &= load_door(door[i].at) == *door[i].seen;
 	}
 	return is_quiet;
 }
 
-unsigned int ebs_doors_look(struct ebs_controller *c)
+unsigned int ebs_doors_look(struct ebs_lane *lane)
 {
 	unsigned int count = 0;
 
-	if (!ebs_controller_is_working(c))
+	if (!ebs_controller_is_working(lane->c))
 		return 0;
-	if (c->are_doors_armed)
-		disarm(c);
-	for (unsigned int i = 0; i < c->door_count; i++)
-		count += look_at(c, &c->doors[i]);
+	if (lane->are_doors_armed)
+		disarm(lane);
+	for (unsigned int i = 0; i < lane->door_count; i++)
+		count += look_at(lane, &lane->doors[i]);
 	return count;
+}
+
+static bool is_of_message(const struct ebs_controller *c,
+			  const struct ebs_door *door)
+{
+	return door->at >= c->rung && door->at < c->rung + RT_COUNT(c->rung);
+}
+
+void ebs_doors_absorb(struct ebs_controller *c)
+{
+	for (unsigned int i = 1; i < c->lane_count; i++) {
+		struct ebs_lane *lane = c->lanes[i];
+
+		for (unsigned int n = 0; n < lane->door_count; n++)
+			if (is_of_message(c, &lane->doors[n]))
+				look_at(lane, &lane->doors[n]);
+	}
+}
+
+void ebs_door_ring(struct ebs_lane *lane, uint16_t qid, bool is_cq,
+		   uint32_t value)
+{
+	struct ebs_controller *c = lane->c;
+
+	/* Elsewhere it stands already. */
+	if (!mapped_page(c) && !ebs_shadow_is_on(c))
+		store_door(&c->rung[slot_of(qid, is_cq)], value);
+	ebs_lane_ring(lane);
 }
 
 /* --- Sleeping ---------------------------------------------------------------
@@ -308,9 +393,10 @@ static bool has_only_mapped_doors(const struct ebs_controller *c)
 	return mapped_page(c) != NULL;
 }
 
-uint64_t ebs_doors_rest(struct ebs_controller *c, uint64_t now_ns)
+uint64_t ebs_doors_rest(struct ebs_lane *lane, uint64_t now_ns)
 {
-	uint64_t idle_ns = now_ns - c->worked_ns;
+	struct ebs_controller *c = lane->c;
+	uint64_t idle_ns = now_ns - lane->worked_ns;
 
 	if (!ebs_controller_is_working(c))
 		return UINT64_MAX;
@@ -319,8 +405,8 @@ uint64_t ebs_doors_rest(struct ebs_controller *c, uint64_t now_ns)
 	if (c->polling == EBS_POLLING_AUTO && idle_ns < SPIN_NS)
 		return RT_POLL_SPIN;
 	if (!has_only_mapped_doors(c))
-		return arm(c) ? UINT64_MAX : 0;
-	if (idle_ns >= STRAY_NS)
+		return arm(lane) ? UINT64_MAX : 0;
+	if (ebs_is_home(lane) && idle_ns >= STRAY_NS)
 		find_some_strays(c);
 	return rest_ns(now_ns, idle_ns);
 }
@@ -331,11 +417,12 @@ uint64_t ebs_doors_rest(struct ebs_controller *c, uint64_t now_ns)
 /* The queues that exist go on where they are. */
 static void copy_doors(struct ebs_controller *c)
 {
+	volatile uint32_t *shadow = c->home.shadow;
+
 	for (uint16_t qid = 1; qid <= c->pairs; qid++) {
-		store_door(&c->shadow[slot_of(qid, false)],
+		store_door(&shadow[slot_of(qid, false)],
 			   c->state->sq[qid].tail);
-		store_door(&c->shadow[slot_of(qid, true)],
-			   c->state->cq[qid].head);
+		store_door(&shadow[slot_of(qid, true)], c->state->cq[qid].head);
 		c->state->sq[qid].doorbell = c->state->sq[qid].tail;
 		c->state->cq[qid].doorbell = c->state->cq[qid].head;
 	}
@@ -360,8 +447,9 @@ nvme_status ebs_admin_doorbell_buffer(struct ebs_request *r)
 				       EBS_BYTE_PRP1);
 	c->state->shadow_doorbells = shadow;
 	c->state->event_indexes = events;
-	ebs_doors_rebuild(c);
+	rebuild_all(c);
 	copy_doors(c);
-	disarm(c);
+	for (unsigned int i = 0; i < c->lane_count; i++)
+		disarm(c->lanes[i]);
 	return NVME_SUCCESS;
 }

@@ -100,7 +100,7 @@ static void set_up(struct ebs_controller *c, const struct ebs_config *config)
 	c->fn->rules = (struct rt_rule_book){ c->fn->name, ebs_rules,
 					      c->rule_records, EBS_RULES };
 	ebs_controller_init(c);
-	ebs_interrupt_init(c);
+	ebs_lanes_init(c, config->may_spread);
 	ebs_buffers_init(c);
 }
 
@@ -161,7 +161,7 @@ static void ebs_destroy(struct pcie_function *fn)
 
 	rt_timer_stop(fn->loop, &c->mute_timer);
 	ebs_turns_stop(c);
-	ebs_interrupt_clear(c);
+	ebs_lanes_end(c);
 	release(c);
 	fn->device = NULL;
 }
@@ -187,6 +187,15 @@ static void doorbells_write(struct ebs_controller *c, uint64_t offset,
 		ebs_doorbell_write(c, offset + 4, (uint32_t)(value >> 32));
 }
 
+static void registers_write(struct ebs_controller *c, uint64_t offset,
+			    unsigned int size, uint64_t value)
+{
+	ebs_hold(c);
+	pcie_regs_write(c->fn, ebs_registers, EBS_REGISTERS,
+			c->state->registers, offset, size, value);
+	ebs_let(c);
+}
+
 static void ebs_bar_write(struct pcie_function *fn, unsigned int bar,
 			  uint64_t offset, unsigned int size, uint64_t value)
 {
@@ -200,25 +209,40 @@ static void ebs_bar_write(struct pcie_function *fn, unsigned int bar,
 	else if (offset >= NVME_REG_DOORBELLS)
 		doorbells_write(c, offset, size, value);
 	else if (offset < EBS_REGISTER_BYTES)
-		pcie_regs_write(fn, ebs_registers, EBS_REGISTERS,
-				c->state->registers, offset, size, value);
+		registers_write(c, offset, size, value);
 }
 
 static void ebs_catch_up(struct pcie_function *fn)
 {
 	struct ebs_controller *c = ebs_controller_of(fn);
 
-	ebs_queues_locate(c);
-	(void)ebs_doors_look(c);
+	ebs_queues_locate(&c->home);
+	(void)ebs_doors_look(&c->home);
+	if (c->lane_count > 1 && pcie_bar_bytes(fn, 0))
+		ebs_lanes_catch_up(c);
 }
 
 /* ---- stopping and going on ---- */
+
+/* Also before it is made, and after its end. */
+static void ebs_slot_hold(struct pcie_function *fn)
+{
+	if (fn->device)
+		ebs_hold(ebs_controller_of(fn));
+}
+
+static void ebs_slot_let(struct pcie_function *fn)
+{
+	if (fn->device)
+		ebs_let(ebs_controller_of(fn));
+}
 
 static void ebs_quiesce(struct pcie_function *fn)
 {
 	struct ebs_controller *c = ebs_controller_of(fn);
 
 	c->is_quiescing = true;
+	ebs_doors_absorb(c);
 	ebs_interrupt_flush(c);
 	ebs_requests_release(c);
 	ebs_controller_settle(c);
@@ -241,9 +265,9 @@ static void ebs_reset(struct pcie_function *fn, enum pcie_reset_reason why)
 
 	trace_ebs_reset(why);
 	if (is_unsafe(c, why))
-		rt_counter_add(&c->counters.unsafe_shutdowns, 1);
+		rt_counter_add(&c->home.counters.unsafe_shutdowns, 1);
 	if (why == PCIE_RESET_POWER_ON)
-		rt_counter_add(&c->counters.power_cycles, 1);
+		rt_counter_add(&c->home.counters.power_cycles, 1);
 	/* A paused function stays so until it is told to go on. */
 	c->is_quiescing = fn->is_paused || fn->wants_pause;
 	ebs_controller_power_on(c);
@@ -277,7 +301,7 @@ static bool is_sane_unfinished(const struct ebs_state *state,
 static bool is_sane(const struct ebs_controller *c)
 {
 	const struct ebs_state *state = c->state;
-	bool is_good = state->unfinished_count <= c->free_count &&
+	bool is_good = state->unfinished_count <= c->request_count &&
 		       state->aer_count <= EBS_MAX_AERS &&
 		       state->event_count <= EBS_MAX_EVENTS &&
 		       state->error_next < EBS_MAX_ERRORS &&
@@ -298,12 +322,11 @@ static int ebs_resume(struct pcie_function *fn)
 	struct ebs_controller *c = ebs_controller_of(fn);
 	struct ebs_state *state = c->state;
 
-	if (c->active_count || !is_sane(c))
+	if (ebs_active_count(c) || !is_sane(c))
 		return -EINVAL;
 	c->is_quiescing = false;
-	c->counters = state->counters;
-	c->turn_ns = rt_loop_now_ns(fn->loop);
-	c->dma_generation = UINT64_MAX;
+	ebs_counters_set(c, &state->counters);
+	ebs_lanes_restore(c);
 	for (unsigned int i = 0; i < EBS_QUEUES; i++)
 		c->sq[i].fetch = state->sq[i].head;
 	ebs_doors_restore(c);
@@ -311,7 +334,6 @@ static int ebs_resume(struct pcie_function *fn)
 		state->shutdown = EBS_SHUTDOWN_DRAINING;
 	ebs_requests_resume(c);
 	ebs_controller_settle(c);
-	ebs_kick(c);
 	return 0;
 }
 
@@ -351,14 +373,35 @@ static unsigned int count_queues(const struct ebs_controller *c)
 	return count;
 }
 
+static unsigned int count_threads(const struct ebs_controller *c)
+{
+	unsigned int count = 0;
+
+	for (unsigned int i = 0; i < c->lane_count; i++)
+		count += c->lanes[i]->queue_count != 0;
+	return count;
+}
+
+static const char *doorbells_come(const struct ebs_controller *c)
+{
+	if (ebs_shadow_is_on(c))
+		return "shadow";
+	return pcie_bar_bytes(c->fn, 0) ? "mapped" : "trapped";
+}
+
 /* Everything in it is of characters that JSON takes as they are, but for the
  * device name, whose quotes and backslashes are left out. */
 static size_t ebs_describe(struct pcie_function *fn, char *text, size_t size)
 {
-	const struct ebs_controller *c = ebs_controller_of(fn);
+	struct ebs_controller *c = ebs_controller_of(fn);
 	char device[sizeof c->identity.device_name];
 	size_t length = 0;
+	unsigned int active, threads;
 
+	ebs_hold(c);
+	active = ebs_active_count(c);
+	threads = count_threads(c);
+	ebs_let(c);
 	for (const char *p = c->identity.device_name; *p; p++)
 		if (*p != '"' && *p != '\\')
 			device[length++] = *p;
@@ -369,12 +412,27 @@ static size_t ebs_describe(struct pcie_function *fn, char *text, size_t size)
 		"\"serial\": \"%s\", \"device_name\": \"%s\", "
 		"\"engine\": \"%s\", \"bytes\": %llu, \"read_only\": %s, "
 		"\"controller\": \"%s\", \"io_queues\": %u, "
-		"\"queue_pairs\": %u, \"in_flight\": %u",
+		"\"queue_pairs\": %u, \"threads\": %u, "
+		"\"doorbells\": \"%s\", \"in_flight\": %u",
 		c->profile->name, c->identity.serial + 3, c->identity.serial,
 		device, c->volume->engine->name,
 		(unsigned long long)c->volume->size,
 		c->volume->is_read_only ? "true" : "false", condition(c),
-		count_queues(c), c->granted, c->active_count);
+		count_queues(c), c->granted, threads, doorbells_come(c),
+		active);
+}
+
+static uint64_t ebs_counter(const struct pcie_function *fn,
+			    const struct rt_counter_name *name)
+{
+	const struct ebs_controller *c = ebs_controller_of(fn);
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < c->lane_count; i++)
+		sum += rt_counter_read(
+			(const void *)((const char *)&c->lanes[i]->counters +
+				       name->offset));
+	return sum;
 }
 
 const struct pcie_function_type ebs_function = {
@@ -397,5 +455,8 @@ const struct pcie_function_type ebs_function = {
 	.reset = ebs_reset,
 	.resume = ebs_resume,
 	.interrupt_mode_changed = ebs_interrupt_mode_changed,
+	.hold = ebs_slot_hold,
+	.let = ebs_slot_let,
+	.counter = ebs_counter,
 	.describe = ebs_describe,
 };

@@ -26,6 +26,7 @@ struct ebs_config {
 	unsigned int queue_entries; /* index of the choices; 0: the profile's */
 	unsigned int doorbells;     /* enum ebs_doorbells */
 	unsigned int polling;       /* enum ebs_polling, of controller.h */
+	bool may_spread;            /* queues over the card's workers */
 	struct ebs_volume_config volume;
 	bool is_metal; /* identity and capabilities as on bare metal */
 	bool has_pm, has_aer, has_serial;

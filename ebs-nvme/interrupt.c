@@ -46,21 +46,16 @@ static void send(struct ebs_vector *v)
 
 	v->held = 0;
 	v->is_urgent = false;
-	rt_timer_stop(c->fn->loop, &v->timer);
+	v->due_ns = 0;
 	if (rt_fault(&c->fn->faults, ebs_fault_drop_interrupt, &ignored))
 		return;
 	if (pcie_interrupt_mode(c->fn) == PCIE_INTX)
 		return; /* it was a message when it was held back */
 	trace_ebs_interrupt(number);
-	rt_counter_add(&c->counters.interrupts, 1);
+	rt_counter_add(&v->lane->counters.interrupts, 1);
 	v->is_unanswered = true;
-	v->sent_ns = c->turn_ns;
+	v->sent_ns = v->lane->turn_ns;
 	pcie_interrupt_raise(c->fn, number);
-}
-
-static void held_long_enough(struct rt_timer *timer)
-{
-	send(rt_container_of(timer, struct ebs_vector, timer));
 }
 
 /* How long the driver wants messages of this vector to wait. */
@@ -84,16 +79,16 @@ static bool is_coalescing(struct ebs_vector *v)
 
 	if (!hold_ns || v->held >= threshold)
 		return false;
-	trace_ebs_interrupt_held((uint16_t)(v - c->vectors), v->held);
-	if (v->timer.heap_slot)
-		return true;
-	return !rt_timer_start(c->fn->loop, &v->timer,
-			       rt_loop_now_ns(c->fn->loop) + hold_ns);
+	if (!v->due_ns) {
+		trace_ebs_interrupt_held((uint16_t)(v - c->vectors), v->held);
+		v->due_ns = v->lane->turn_ns + hold_ns;
+	}
+	return v->lane->turn_ns < v->due_ns;
 }
 
 static uint64_t patience_left(const struct ebs_vector *v)
 {
-	uint64_t waited_ns = v->c->turn_ns - v->sent_ns;
+	uint64_t waited_ns = v->lane->turn_ns - v->sent_ns;
 
 	if (!v->is_unanswered || waited_ns >= PATIENCE_NS)
 		return 0;
@@ -104,9 +99,9 @@ static void send_or_hold(struct ebs_vector *v)
 {
 	if (!v->held)
 		return;
-	if (!v->is_urgent && patience_left(v))
-		put_bit(v->c->held, (unsigned int)(v - v->c->vectors));
-	else if (v->is_urgent || !is_coalescing(v))
+	if (!v->is_urgent && (patience_left(v) || is_coalescing(v)))
+		put_bit(v->lane->held, (unsigned int)(v - v->c->vectors));
+	else
 		send(v);
 }
 
@@ -115,7 +110,7 @@ void ebs_interrupt_posted(struct ebs_controller *c, uint16_t cqid)
 	if (!c->state->cq[cqid].has_interrupt)
 		return;
 	c->cq[cqid].news++;
-	put_bit(c->news, cqid);
+	put_bit(c->cq[cqid].lane->news, cqid);
 }
 
 static void collect(struct ebs_controller *c, unsigned int cqid)
@@ -125,41 +120,53 @@ static void collect(struct ebs_controller *c, unsigned int cqid)
 	v->held += c->cq[cqid].news;
 	v->is_urgent |= !cqid;
 	c->cq[cqid].news = 0;
-	put_bit(c->held, c->state->cq[cqid].vector);
+	put_bit(v->lane->held, c->state->cq[cqid].vector);
 }
 
-static void collect_news(struct ebs_controller *c)
+static void collect_news(struct ebs_lane *lane)
 {
 	int cqid;
 
-	while ((cqid = take_bit(c->news)) >= 0)
-		collect(c, (unsigned int)cqid);
+	while ((cqid = take_bit(lane->news)) >= 0)
+		collect(lane->c, (unsigned int)cqid);
 }
 
-void ebs_interrupt_deliver(struct ebs_controller *c)
+void ebs_interrupt_deliver(struct ebs_lane *lane)
 {
+	struct ebs_controller *c = lane->c;
 	uint64_t vectors[2];
 	int number;
 
-	if (!(c->news[0] | c->news[1] | c->held[0] | c->held[1]))
+	if (!(lane->news[0] | lane->news[1] | lane->held[0] | lane->held[1]))
 		return;
-	collect_news(c);
-	ebs_interrupt_update_pin(c);
-	vectors[0] = c->held[0];
-	vectors[1] = c->held[1];
-	c->held[0] = c->held[1] = 0;
+	collect_news(lane);
+	/* A lane that is away has no queues that use the pin. */
+	if (!lane->is_away)
+		ebs_interrupt_update_pin(c);
+	vectors[0] = lane->held[0];
+	vectors[1] = lane->held[1];
+	lane->held[0] = lane->held[1] = 0;
 	while ((number = take_bit(vectors)) >= 0)
 		send_or_hold(&c->vectors[number]);
 }
 
-uint64_t ebs_interrupt_rest(const struct ebs_controller *c)
+static uint64_t time_left(const struct ebs_vector *v)
 {
-	uint64_t held[2] = { c->held[0], c->held[1] };
+	uint64_t left = patience_left(v), now_ns = v->lane->turn_ns;
+
+	if (left || v->due_ns <= now_ns)
+		return left;
+	return v->due_ns - now_ns;
+}
+
+uint64_t ebs_interrupt_rest(const struct ebs_lane *lane)
+{
+	uint64_t held[2] = { lane->held[0], lane->held[1] };
 	uint64_t rest = UINT64_MAX, left;
 	int number;
 
 	while ((number = take_bit(held)) >= 0) {
-		left = patience_left(&c->vectors[number]);
+		left = time_left(&lane->c->vectors[number]);
 		rest = left < rest ? left : rest;
 	}
 	return rest;
@@ -167,6 +174,8 @@ uint64_t ebs_interrupt_rest(const struct ebs_controller *c)
 
 void ebs_interrupt_answered(struct ebs_controller *c, uint16_t cqid)
 {
+	if (!c->state->cq[cqid].has_interrupt)
+		return; /* the vector may be another lane's */
 	c->vectors[c->state->cq[cqid].vector].is_unanswered = false;
 	if (pcie_interrupt_mode(c->fn) == PCIE_INTX)
 		ebs_interrupt_update_pin(c);
@@ -179,6 +188,7 @@ static bool wants_pin(const struct ebs_controller *c,
 	bool is_masked =
 		cq->vector < 32 && c->state->interrupt_mask & BIT(cq->vector);
 
+	/* In this order: without interrupts it may be another lane's. */
 	return cq->size && cq->has_interrupt && cq->head != cq->tail &&
 	       !is_masked;
 }
@@ -195,30 +205,30 @@ void ebs_interrupt_update_pin(struct ebs_controller *c)
 
 void ebs_interrupt_flush(struct ebs_controller *c)
 {
-	collect_news(c);
+	for (unsigned int i = 0; i < c->lane_count; i++) {
+		collect_news(c->lanes[i]);
+		memset(c->lanes[i]->held, 0, sizeof c->lanes[i]->held);
+	}
 	ebs_interrupt_update_pin(c);
-	c->held[0] = c->held[1] = 0;
 	for (unsigned int i = 0; i < EBS_MAX_VECTORS; i++)
 		if (c->vectors[i].held)
 			send(&c->vectors[i]);
 }
 
-void ebs_interrupt_clear(struct ebs_controller *c)
+void ebs_interrupt_forget(struct ebs_controller *c, uint16_t cqid)
 {
-	memset(c->news, 0, sizeof c->news);
-	memset(c->held, 0, sizeof c->held);
-	for (unsigned int i = 0; i < EBS_MAX_VECTORS; i++) {
-		c->vectors[i].held = 0;
-		c->vectors[i].is_urgent = false;
-		c->vectors[i].is_unanswered = false;
-		rt_timer_stop(c->fn->loop, &c->vectors[i].timer);
-	}
+	uint64_t *words = c->cq[cqid].lane->news;
+
+	words[cqid / 64] &= ~BIT(cqid % 64);
+	c->cq[cqid].news = 0;
 }
 
-void ebs_interrupt_init(struct ebs_controller *c)
+void ebs_interrupt_clear(struct ebs_controller *c)
 {
-	for (unsigned int i = 0; i < EBS_MAX_VECTORS; i++) {
-		c->vectors[i].c = c;
-		c->vectors[i].timer.fired = held_long_enough;
+	for (unsigned int i = 0; i < c->lane_count; i++) {
+		memset(c->lanes[i]->news, 0, sizeof c->lanes[i]->news);
+		memset(c->lanes[i]->held, 0, sizeof c->lanes[i]->held);
 	}
+	for (unsigned int i = 0; i < EBS_MAX_VECTORS; i++)
+		c->vectors[i] = (struct ebs_vector){ .c = c };
 }

@@ -8,6 +8,10 @@
  *   walk PRPs ─► hold ──────────────► engine ──────────────► release ─► end
  *                └► buffer ─► (read) ─► engine ─► (write) ─────────────► end
  *
+ * On another lane's thread only what goes well: there the first step that would
+ * need a message, a buffer or the error log hands the command over to the home
+ * thread, which begins it anew.
+ *
  * Owns nothing but what stands in the request.
  */
 #include <errno.h>
@@ -31,10 +35,10 @@ static bool is_write(const struct ebs_request *r)
 	return r->cmd.opcode == NVME_NVM_WRITE;
 }
 
-static void count(struct ebs_controller *c, uint64_t bytes, bool is_change,
+static void count(struct ebs_lane *lane, uint64_t bytes, bool is_change,
 		  uint64_t took_ns)
 {
-	struct ebs_counters *n = &c->counters;
+	struct ebs_counters *n = &lane->counters;
 	unsigned int class = ebs_stats_size_class(bytes);
 
 	if (is_change) {
@@ -53,33 +57,34 @@ static void count(struct ebs_controller *c, uint64_t bytes, bool is_change,
 }
 
 /* One look at the clock serves the burst: each took its share of it. */
-void ebs_io_count_moved(struct ebs_controller *c)
+void ebs_io_count_moved(struct ebs_lane *lane)
 {
-	uint64_t now = rt_loop_now_ns(c->fn->loop);
-	uint64_t took_ns = (now - c->turn_ns) / c->moved_count;
+	uint64_t now = rt_loop_now_ns(lane->loop);
+	uint64_t took_ns = (now - lane->turn_ns) / lane->moved_count;
 
-	for (unsigned int i = 0; i < c->moved_count; i++)
-		count(c, c->moved[i].bytes, c->moved[i].is_write, took_ns);
-	c->moved_count = 0;
-	c->turn_ns = now;
+	for (unsigned int i = 0; i < lane->moved_count; i++)
+		count(lane, lane->moved[i].bytes, lane->moved[i].is_write,
+		      took_ns);
+	lane->moved_count = 0;
+	lane->turn_ns = now;
 }
 
 static void count_success(struct ebs_request *r)
 {
-	struct ebs_controller *c = r->c;
+	struct ebs_lane *lane = r->lane;
 
-	if (r->is_inline && c->moved_count < EBS_BURST_COMMANDS)
-		c->moved[c->moved_count++] =
+	if (r->is_inline && lane->moved_count < EBS_BURST_COMMANDS)
+		lane->moved[lane->moved_count++] =
 			(struct ebs_moved){ r->bytes, is_write(r) };
 	else
-		count(c, r->bytes, is_write(r),
-		      rt_loop_now_ns(c->fn->loop) - r->started_ns);
+		count(lane, r->bytes, is_write(r),
+		      rt_loop_now_ns(lane->loop) - r->started_ns);
 }
 
 /* The status for an errno of the storage. */
 static nvme_status engine_status(struct ebs_request *r, int error)
 {
-	struct ebs_counters *n = &r->c->counters;
+	struct ebs_counters *n = &r->lane->counters;
 
 	trace_ebs_io_engine_end(r->sqid, le16_get(r->cmd.cid),
 				(uint32_t)-error);
@@ -91,6 +96,21 @@ static nvme_status engine_status(struct ebs_request *r, int error)
 	}
 	rt_counter_add(&n->write_errors, 1);
 	return error == -ENOSPC ? NVME_CAPACITY_EXCEEDED : NVME_WRITE_FAULT;
+}
+
+static void begin_again(struct ebs_request *r)
+{
+	if (ebs_request_goes_on(r))
+		ebs_io_begin(r);
+}
+
+/* It cannot be done, or not here. */
+static void fail(struct ebs_request *r, nvme_status status)
+{
+	if (r->lane->is_away)
+		ebs_hand_over(r, begin_again);
+	else
+		ebs_request_complete(r, status);
 }
 
 static void finish(struct ebs_request *r, nvme_status status)
@@ -109,26 +129,31 @@ static void submit(struct ebs_request *r, unsigned int iov_count,
 	int status;
 
 	/* Not all of it: what the engine needs it sets itself. */
-	r->io.loop = c->fn->loop;
+	ebs_lane_io(r, done);
 	r->io.op = is_write(r) ? EBS_VOLUME_WRITE : EBS_VOLUME_READ;
 	r->io.is_durable = has_fua || !ebs_write_cache_is_on(c);
 	r->io.offset = r->lba << NVME_LBA_SHIFT;
 	r->io.size = r->bytes;
 	r->io.iov = r->iov;
 	r->io.iov_count = iov_count;
-	r->io.done = done;
 	status = ebs_volume_submit(c->volume, &r->io);
 	if (status == -EINPROGRESS)
 		return;
-	r->is_inline = r->started_ns == c->turn_ns;
+	r->is_inline = r->started_ns == r->lane->turn_ns;
 	done(&r->io, status);
 }
 
 static void direct_done(struct ebs_volume_io *io, int status)
 {
 	struct ebs_request *r = rt_container_of(io, struct ebs_request, io);
-	int lost = pcie_dma_release(r->c->fn, &r->span);
+	int lost = 0;
 
+	if (!r->lane->is_away) {
+		lost = pcie_dma_release(r->c->fn, &r->span);
+	} else if (status || !pcie_dma_try_release(r->c->fn, &r->span)) {
+		ebs_hand_over_io(r, direct_done, status);
+		return;
+	}
 	if (!status && lost)
 		finish(r, ebs_data_status(r, lost));
 	else
@@ -190,7 +215,7 @@ static void use_buffer(struct ebs_request *r)
 {
 	int status;
 
-	rt_counter_add(&r->c->counters.bounced, 1);
+	rt_counter_add(&r->lane->counters.bounced, 1);
 	trace_ebs_bounce(r->sqid, le16_get(r->cmd.cid));
 	if (!is_write(r)) {
 		/* Not what it held before, if the engine leaves it alone. */
@@ -214,6 +239,8 @@ static void start_transfer(struct ebs_request *r)
 
 	if (!status)
 		submit(r, iov_count, direct_done);
+	else if (r->lane->is_away)
+		ebs_hand_over(r, begin_again);
 	else if (status != -EREMOTE && status != -E2BIG)
 		finish(r, ebs_data_status(r, status));
 	else if (ebs_buffer_take(r, &r->c->bounce_buffers, use_buffer))
@@ -227,7 +254,7 @@ static void mapped(struct ebs_prp *prp, enum ebs_prp_error error)
 	if (error == EBS_PRP_MEMORY && prp->error == -ECANCELED)
 		ebs_request_cancelled(r);
 	else if (error)
-		finish(r, ebs_prp_status(r, error));
+		fail(r, ebs_prp_status(r, error));
 	else if (ebs_request_goes_on(r))
 		start_transfer(r);
 }
@@ -251,7 +278,7 @@ static nvme_status read_or_write(struct ebs_request *r)
 	r->lba =
 		(uint64_t)le32_get(r->cmd.cdw11) << 32 | le32_get(r->cmd.cdw10);
 	r->bytes = blocks << NVME_LBA_SHIFT;
-	r->c->turn_bytes += r->bytes;
+	r->lane->turn_bytes += r->bytes;
 	trace_ebs_io(r->cmd.opcode, r->lba, (uint32_t)blocks);
 	if (r->bytes > ebs_profile_max_bytes(r->c->profile))
 		return ebs_guest_error(r, EBS_RULE_TRANSFER_SIZE,
@@ -259,6 +286,7 @@ static nvme_status read_or_write(struct ebs_request *r)
 	status = check_range(r, r->lba, blocks, EBS_BYTE_CDW10);
 	if (NVME_IS_ERROR(status))
 		return status;
+	r->prp.op.is_direct_only = r->lane->is_away;
 	ebs_prp_walk(&r->prp, r->c->fn, le64_get(r->cmd.prp1),
 		     le64_get(r->cmd.prp2), r->bytes, mapped);
 	return EBS_PENDING;
@@ -267,22 +295,30 @@ static nvme_status read_or_write(struct ebs_request *r)
 static void flush_done(struct ebs_volume_io *io, int error)
 {
 	struct ebs_request *r = rt_container_of(io, struct ebs_request, io);
-	nvme_status status = engine_status(r, error);
+	nvme_status status;
 
+	if (error && r->lane->is_away) {
+		ebs_hand_over_io(r, flush_done, error);
+		return;
+	}
+	status = engine_status(r, error);
 	if (!error)
-		rt_counter_add(&r->c->counters.flush_ops, 1);
+		rt_counter_add(&r->lane->counters.flush_ops, 1);
 	ebs_request_complete(r, status);
 }
 
 /* Without a write cache there is nothing to do, 6.8. */
 static nvme_status flush(struct ebs_request *r)
 {
+	int status;
+
 	if (!r->c->profile->has_write_cache || r->c->volume->is_read_only)
 		return NVME_SUCCESS;
-	r->io = (struct ebs_volume_io){ .loop = r->c->fn->loop,
-					.op = EBS_VOLUME_FLUSH,
-					.done = flush_done };
-	ebs_volume_run(r->c->volume, &r->io);
+	r->io = (struct ebs_volume_io){ .op = EBS_VOLUME_FLUSH };
+	ebs_lane_io(r, flush_done);
+	status = ebs_volume_submit(r->c->volume, &r->io);
+	if (status != -EINPROGRESS)
+		flush_done(&r->io, status);
 	return EBS_PENDING;
 }
 
@@ -322,18 +358,17 @@ static void discard_next(struct ebs_request *r)
 		if (!le32_get(range->blocks))
 			continue;
 		r->io = (struct ebs_volume_io){
-			.loop = r->c->fn->loop,
 			.op = EBS_VOLUME_DISCARD,
 			.offset = le64_get(range->start) << NVME_LBA_SHIFT,
 			.size = (uint64_t)le32_get(range->blocks)
 				<< NVME_LBA_SHIFT,
-			.done = discarded,
 		};
+		ebs_lane_io(r, discarded);
 		status = ebs_volume_submit(r->c->volume, &r->io);
 		if (status == -EINPROGRESS || !may_discard_more(r, status))
 			return;
 	}
-	rt_counter_add(&r->c->counters.discard_ops, 1);
+	rt_counter_add(&r->lane->counters.discard_ops, 1);
 	ebs_request_complete(r, NVME_SUCCESS);
 }
 
@@ -368,7 +403,9 @@ static void read_ranges(struct ebs_request *r)
 
 static nvme_status dataset_management(struct ebs_request *r)
 {
-	if (ebs_buffer_take(r, &r->c->bounce_buffers, read_ranges))
+	if (r->lane->is_away)
+		ebs_hand_over(r, begin_again);
+	else if (ebs_buffer_take(r, &r->c->bounce_buffers, read_ranges))
 		read_ranges(r);
 	return EBS_PENDING;
 }
@@ -415,7 +452,9 @@ static void run(struct ebs_request *r)
 {
 	nvme_status status = commands[r->cmd.opcode].run(r);
 
-	if (!EBS_IS_PENDING(status))
+	if (NVME_IS_ERROR(status) && !EBS_IS_PENDING(status))
+		fail(r, status);
+	else if (!EBS_IS_PENDING(status))
 		ebs_request_complete(r, status);
 }
 
@@ -448,7 +487,7 @@ void ebs_io_begin(struct ebs_request *r)
 	nvme_status status = check(r);
 
 	if (NVME_IS_ERROR(status))
-		ebs_request_complete(r, status);
+		fail(r, status);
 	else if (!is_faulty(r))
 		run(r);
 }

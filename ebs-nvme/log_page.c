@@ -96,8 +96,9 @@ static uint8_t critical_warning(const struct ebs_controller *c)
 static size_t fill_smart(struct ebs_controller *c, void *page)
 {
 	struct nvme_smart_log *log = page;
-	const struct ebs_counters *n = &c->counters;
+	struct ebs_counters sum, *n = &sum;
 
+	ebs_counters_get(c, &sum);
 	log->critical_warning = critical_warning(c);
 	le_store(log->temperature_k, 2, EBS_TEMPERATURE_K);
 	log->spare_percent = 100;
@@ -156,7 +157,7 @@ static void fill_histogram(struct ebs_stats_histogram *out,
 	}
 }
 
-static void fill_size_classes(const struct ebs_controller *c,
+static void fill_size_classes(const struct ebs_counters *n,
 			      struct ebs_stats_log_local *log)
 {
 	struct ebs_stats_size_class *out;
@@ -167,10 +168,10 @@ static void fill_size_classes(const struct ebs_controller *c,
 			le32_put(size_classes[i]);
 		out = &log->classes[i];
 		for (unsigned int bin = 0; bin < RT_HISTOGRAM_BINS; bin++) {
-			out->reads[bin] = le64_put(rt_counter_read(
-				&c->counters.size_reads[i].bins[bin]));
-			out->writes[bin] = le64_put(rt_counter_read(
-				&c->counters.size_writes[i].bins[bin]));
+			out->reads[bin] = le64_put(
+				rt_counter_read(&n->size_reads[i].bins[bin]));
+			out->writes[bin] = le64_put(
+				rt_counter_read(&n->size_writes[i].bins[bin]));
 		}
 	}
 }
@@ -178,8 +179,9 @@ static void fill_size_classes(const struct ebs_controller *c,
 void ebs_fill_stats(const struct ebs_controller *c, void *page)
 {
 	struct ebs_stats_log *log = page;
-	const struct ebs_counters *n = &c->counters;
+	struct ebs_counters sum, *n = &sum;
 
+	ebs_counters_get(c, &sum);
 	log->magic = le32_put(c->profile->stats_magic);
 	log->version = le32_put(c->profile->stats_version);
 	log->read_ops = le64_put(rt_counter_read(&n->read_ops));
@@ -188,11 +190,11 @@ void ebs_fill_stats(const struct ebs_controller *c, void *page)
 	log->write_bytes = le64_put(rt_counter_read(&n->write_bytes));
 	log->read_us = le64_put(rt_counter_read(&n->read_ns) / RT_NS_PER_US);
 	log->write_us = le64_put(rt_counter_read(&n->write_ns) / RT_NS_PER_US);
-	log->queue_length = le64_put(c->io_count);
+	log->queue_length = le64_put(ebs_io_count(c));
 	fill_histogram(&log->read_latency, &n->read_latency);
 	fill_histogram(&log->write_latency, &n->write_latency);
 	if (c->profile->has_size_classes)
-		fill_size_classes(c, page);
+		fill_size_classes(n, page);
 }
 
 static size_t fill_amazon_stats(struct ebs_controller *c, void *page)

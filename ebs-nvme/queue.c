@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Doorbells, fetching and posting, NVMe Base 1.4, 3.1.24, 3.1.25, 4.1 and 4.13.
- * On the function's loop.
+ * On the function's loop, or another lane's for the lane's queues.
  *
  * A doorbell only notes the new index.  A turn, which the loop's poller takes,
  * looks for doorbells (doorbell.c), goes round the submission queues, fetches a
@@ -52,7 +52,7 @@ static bool sq_doorbell(struct ebs_controller *c, uint16_t sqid, uint32_t tail)
 		return false;
 	}
 	sq->tail = tail;
-	ebs_kick(c);
+	ebs_kick(c->sq[sqid].lane);
 	return true;
 }
 
@@ -62,10 +62,14 @@ static uint32_t used_entries(const struct ebs_cq_state *cq)
 				    : cq->tail + cq->size - cq->head;
 }
 
+static uint32_t taken_entries(const struct ebs_cq_state *cq, uint32_t head)
+{
+	return head >= cq->head ? head - cq->head : head + cq->size - cq->head;
+}
+
 static bool cq_doorbell(struct ebs_controller *c, uint16_t cqid, uint32_t head)
 {
 	struct ebs_cq_state *cq = &c->state->cq[cqid];
-	uint32_t taken;
 
 	trace_ebs_cq_doorbell(cqid, head);
 	if (head >= cq->size) {
@@ -73,8 +77,7 @@ static bool cq_doorbell(struct ebs_controller *c, uint16_t cqid, uint32_t head)
 			       NVME_EVENT_INVALID_DOORBELL_VALUE, head);
 		return false;
 	}
-	taken = head >= cq->head ? head - cq->head : head + cq->size - cq->head;
-	if (taken > used_entries(cq)) {
+	if (taken_entries(cq, head) > used_entries(cq)) {
 		doorbell_error(c, EBS_RULE_CQ_DOORBELL_PASSED_TAIL,
 			       NVME_EVENT_INVALID_DOORBELL_VALUE, head);
 		return false;
@@ -83,8 +86,19 @@ static bool cq_doorbell(struct ebs_controller *c, uint16_t cqid, uint32_t head)
 	ebs_interrupt_answered(c, cqid);
 	if (!cqid)
 		ebs_event_pump(c);
-	ebs_kick(c);
+	ebs_kick(c->cq[cqid].lane);
 	return true;
+}
+
+bool ebs_doorbell_fits(const struct ebs_controller *c, uint16_t qid, bool is_cq,
+		       uint32_t value)
+{
+	const struct ebs_cq_state *cq = &c->state->cq[qid];
+	uint32_t index = value & 0xffff;
+
+	if (!is_cq)
+		return index < c->state->sq[qid].size;
+	return index < cq->size && taken_entries(cq, index) <= used_entries(cq);
 }
 
 bool ebs_doorbell_rang(struct ebs_controller *c, uint16_t qid, bool is_cq,
@@ -101,6 +115,7 @@ void ebs_doorbell_write(struct ebs_controller *c, uint64_t offset,
 	uint64_t number = (offset - NVME_REG_DOORBELLS) / 4;
 	uint64_t qid = number / 2;
 	bool is_cq = number % 2;
+	struct ebs_lane *lane;
 
 	if (!ebs_controller_is_working(c)) {
 		rt_rule_broken(&c->fn->rules, EBS_RULE_DOORBELL_NOT_READY,
@@ -113,10 +128,15 @@ void ebs_doorbell_write(struct ebs_controller *c, uint64_t offset,
 			       NVME_EVENT_INVALID_DOORBELL, offset);
 		return;
 	}
+	lane = is_cq ? c->cq[qid].lane : c->sq[qid].lane;
+	if (!ebs_is_home(lane)) {
+		ebs_door_ring(lane, (uint16_t)qid, is_cq, value);
+		return;
+	}
 	/* The value of a doorbell that has a shadow stands there, 5.7: this
 	 * one may be older. */
 	if (qid && ebs_shadow_is_on(c)) {
-		ebs_kick(c);
+		ebs_kick(lane);
 		return;
 	}
 	if (is_cq)
@@ -124,11 +144,6 @@ void ebs_doorbell_write(struct ebs_controller *c, uint64_t offset,
 	else
 		c->state->sq[qid].doorbell = value;
 	ebs_doorbell_rang(c, (uint16_t)qid, is_cq, value);
-}
-
-void ebs_kick(struct ebs_controller *c)
-{
-	c->is_kicked = true;
 }
 
 bool ebs_cq_has_room(const struct ebs_controller *c, uint16_t cqid)
@@ -155,17 +170,22 @@ static void fetch_failed(struct ebs_request *r, int status)
 /* The command is ours now: the guest may use its entry again. */
 static void accept_command(struct ebs_request *r)
 {
-	struct ebs_sq_state *sq = &r->c->state->sq[r->sqid];
+	struct ebs_controller *c = r->c;
+	struct ebs_sq_state *sq = &c->state->sq[r->sqid];
 
 	sq->head = next_slot(r->fetch_slot, sq->size);
 	trace_ebs_command_begin(r->sqid, le16_get(r->cmd.cid), r->cmd.opcode,
 				le32_get(r->cmd.nsid));
 	if (!ebs_request_goes_on(r))
 		return;
-	if (r->sqid)
+	if (r->sqid) {
 		ebs_io_begin(r);
-	else
-		ebs_admin_begin(r);
+		return;
+	}
+	/* It may change what all lanes look at. */
+	ebs_hold(c);
+	ebs_admin_begin(r);
+	ebs_let(c);
 }
 
 static void fetch_into(struct ebs_request *r);
@@ -302,7 +322,7 @@ static bool fetch(struct ebs_controller *c, uint16_t sqid)
 
 	if (!can_fetch(c, sqid) || !ebs_controller_is_working(c))
 		return false;
-	r = ebs_request_take(c, sqid);
+	r = ebs_request_take(sq->lane, sqid);
 	if (!r)
 		return false;
 	if (sqid && sq->direct && c->volume->engine->expect)
@@ -326,88 +346,102 @@ static unsigned int burst_size(const struct ebs_controller *c)
 }
 
 /* A few commands of the next queue that has some.  Returns how many. */
-static unsigned int fetch_burst(struct ebs_controller *c)
+static unsigned int fetch_burst(struct ebs_lane *lane)
 {
-	unsigned int count = 0, limit = burst_size(c);
+	unsigned int count = 0, limit = burst_size(lane->c);
 	uint16_t sqid;
 
-	for (unsigned int i = 0; i <= c->pairs && !count; i++) {
-		sqid = (uint16_t)c->turn_queue;
-		c->turn_queue = next_slot(sqid, c->pairs + 1u);
-		while (count < limit && fetch(c, sqid))
+	for (unsigned int i = 0; i < lane->queue_count && !count; i++) {
+		sqid = lane->queues[lane->turn_queue];
+		lane->turn_queue =
+			next_slot(lane->turn_queue, lane->queue_count);
+		while (count < limit && fetch(lane->c, sqid))
 			count++;
 	}
-	if (c->moved_count)
-		ebs_io_count_moved(c);
+	if (lane->moved_count)
+		ebs_io_count_moved(lane);
 	return count;
 }
 
-static unsigned int fetch_commands(struct ebs_controller *c)
+static unsigned int fetch_commands(struct ebs_lane *lane)
 {
 	unsigned int done = 0, count;
 
-	c->turn_bytes = 0;
+	lane->turn_bytes = 0;
 	do {
-		count = fetch_burst(c);
+		count = fetch_burst(lane);
 		done += count;
 	} while (count && done < EBS_TURN_COMMANDS &&
-		 c->turn_bytes < EBS_TURN_BYTES);
+		 lane->turn_bytes < EBS_TURN_BYTES);
 	if (count)
-		ebs_kick(c);
+		ebs_kick(lane);
 	return done;
 }
 
-static void locate_queue(struct ebs_controller *c, unsigned int qid)
+static void locate_sq(struct ebs_controller *c, unsigned int sqid)
 {
-	const struct ebs_sq_state *sq = &c->state->sq[qid];
-	const struct ebs_cq_state *cq = &c->state->cq[qid];
+	const struct ebs_sq_state *sq = &c->state->sq[sqid];
 
-	c->sq[qid].direct = pcie_dma_direct(
+	c->sq[sqid].direct = pcie_dma_direct(
 		c->fn, sq->base, (uint64_t)sq->size * sizeof(struct nvme_cmd),
 		false);
-	c->cq[qid].direct = pcie_dma_direct(
+}
+
+static void locate_cq(struct ebs_controller *c, unsigned int cqid)
+{
+	const struct ebs_cq_state *cq = &c->state->cq[cqid];
+
+	c->cq[cqid].direct = pcie_dma_direct(
 		c->fn, cq->base, (uint64_t)cq->size * sizeof(struct nvme_cqe),
 		true);
 }
 
-void ebs_queues_locate(struct ebs_controller *c)
+void ebs_queues_locate(struct ebs_lane *lane)
 {
+	struct ebs_controller *c = lane->c;
 	uint64_t generation = pcie_dma_generation(c->fn);
 
-	if (generation == c->dma_generation)
+	if (generation == lane->dma_generation)
 		return;
-	c->dma_generation = generation;
-	for (unsigned int qid = 0; qid <= c->pairs; qid++)
-		locate_queue(c, qid);
-	ebs_doors_rebuild(c);
+	lane->dma_generation = generation;
+	for (unsigned int qid = 0; qid <= c->pairs; qid++) {
+		if (c->sq[qid].lane == lane)
+			locate_sq(c, qid);
+		if (c->cq[qid].lane == lane)
+			locate_cq(c, qid);
+	}
+	ebs_doors_rebuild(lane);
 }
 
-static unsigned int take_turn(struct ebs_controller *c)
+static unsigned int take_turn(struct ebs_lane *lane)
 {
+	struct ebs_controller *c = lane->c;
 	unsigned int count;
 
-	ebs_queues_locate(c);
-	c->is_kicked = false;
-	ebs_buffers_serve(c);
-	count = ebs_doors_look(c);
-	ebs_event_pump(c);
-	count += fetch_commands(c);
-	ebs_interrupt_deliver(c);
+	ebs_queues_locate(lane);
+	lane->is_kicked = false;
+	if (ebs_is_home(lane))
+		ebs_buffers_serve(c);
+	count = ebs_doors_look(lane);
+	if (ebs_is_home(lane))
+		ebs_event_pump(c);
+	count += fetch_commands(lane);
+	ebs_interrupt_deliver(lane);
 	return count;
 }
 
 /* When to come again, if there was nothing to do. */
-static uint64_t find_rest(struct ebs_controller *c, uint64_t now_ns)
+static uint64_t find_rest(struct ebs_lane *lane, uint64_t now_ns)
 {
-	uint64_t doors = ebs_doors_rest(c, now_ns);
-	uint64_t messages = ebs_interrupt_rest(c);
+	uint64_t doors = ebs_doors_rest(lane, now_ns);
+	uint64_t messages = ebs_interrupt_rest(lane);
 	uint64_t rest = doors < messages ? doors : messages;
 
-	c->rest_until_ns = UINT64_MAX;
+	lane->rest_until_ns = UINT64_MAX;
 	if (rest == RT_POLL_SPIN)
-		c->rest_until_ns = 0;
+		lane->rest_until_ns = 0;
 	else if (rest < UINT64_MAX - now_ns)
-		c->rest_until_ns = now_ns + rest;
+		lane->rest_until_ns = now_ns + rest;
 	return rest;
 }
 
@@ -416,34 +450,45 @@ static uint64_t remaining(uint64_t deadline_ns, uint64_t now_ns)
 	return deadline_ns == UINT64_MAX ? UINT64_MAX : deadline_ns - now_ns;
 }
 
-static uint64_t poll(struct rt_poller *poller, uint64_t now_ns)
+uint64_t ebs_turn(struct ebs_lane *lane, uint64_t now_ns)
 {
-	struct ebs_controller *c =
-		rt_container_of(poller, struct ebs_controller, poller);
 	uint64_t end_ns;
 
-	if (!c->is_kicked && now_ns < c->rest_until_ns &&
-	    c->dma_generation == pcie_dma_generation(c->fn))
-		return remaining(c->rest_until_ns, now_ns);
-	c->turn_ns = now_ns;
-	if (!take_turn(c) && !c->is_kicked)
-		return find_rest(c, now_ns);
-	end_ns = rt_loop_now_ns(c->fn->loop);
-	rt_counter_add(&c->counters.busy_ns, end_ns - now_ns);
-	c->worked_ns = end_ns;
-	c->rest_until_ns = 0;
+	if (!lane->is_kicked && now_ns < lane->rest_until_ns &&
+	    lane->dma_generation == pcie_dma_generation(lane->c->fn))
+		return remaining(lane->rest_until_ns, now_ns);
+	lane->turn_ns = now_ns;
+	if (!take_turn(lane) && !lane->is_kicked)
+		return find_rest(lane, now_ns);
+	end_ns = rt_loop_now_ns(lane->loop);
+	rt_counter_add(&lane->counters.busy_ns, end_ns - now_ns);
+	lane->worked_ns = end_ns;
+	lane->rest_until_ns = 0;
 	return 0;
+}
+
+static uint64_t poll(struct rt_poller *poller, uint64_t now_ns)
+{
+	struct ebs_lane *home =
+		rt_container_of(poller, struct ebs_lane, poller);
+	uint64_t rest = ebs_turn(home, now_ns), other;
+
+	if (!home->c->with_home)
+		return rest;
+	other = ebs_lanes_help(home->c, now_ns);
+	rest = other < rest ? other : rest;
+	return home->is_kicked ? 0 : rest;
 }
 
 void ebs_turns_start(struct ebs_controller *c)
 {
-	c->poller.poll = poll;
-	rt_poller_start(c->fn->loop, &c->poller);
+	c->home.poller.poll = poll;
+	rt_poller_start(c->fn->loop, &c->home.poller);
 }
 
 void ebs_turns_stop(struct ebs_controller *c)
 {
-	rt_poller_stop(c->fn->loop, &c->poller);
+	rt_poller_stop(c->fn->loop, &c->home.poller);
 }
 
 static void published(struct pcie_dma_op *op, int status)
@@ -467,8 +512,19 @@ static void published(struct pcie_dma_op *op, int status)
 static bool is_direct(const struct ebs_controller *c, uint16_t cqid)
 {
 	return c->cq[cqid].direct &&
-	       c->dma_generation == pcie_dma_generation(c->fn) &&
+	       c->cq[cqid].lane->dma_generation == pcie_dma_generation(c->fn) &&
 	       pcie_bus_master_is_on(c->fn);
+}
+
+/* Its entry is taken, but what has happened since may be anything. */
+static void publish_at_home(struct ebs_request *r)
+{
+	if (r->c->state->is_disabling)
+		ebs_request_free(r);
+	else if (ebs_is_quiescing(r->c))
+		published(&r->op, -ECANCELED);
+	else
+		ebs_cq_publish(r);
 }
 
 void ebs_cq_publish(struct ebs_request *r)
@@ -483,6 +539,10 @@ void ebs_cq_publish(struct ebs_request *r)
 				     &r->cqe);
 		ebs_interrupt_posted(c, r->cqid);
 		ebs_request_free(r);
+		return;
+	}
+	if (r->lane->is_away) {
+		ebs_hand_over(r, publish_at_home);
 		return;
 	}
 	r->op.done = published;
@@ -539,8 +599,8 @@ void ebs_sq_open(struct ebs_controller *c, uint16_t sqid, uint64_t base,
 	c->state->sq[sqid] = (struct ebs_sq_state){ .base = base,
 						    .size = size,
 						    .cqid = cqid };
-	c->sq[sqid] = (struct ebs_sq){ 0 };
-	locate_queue(c, sqid);
+	c->sq[sqid] = (struct ebs_sq){ .lane = c->cq[cqid].lane };
+	locate_sq(c, sqid);
 	ebs_door_open(c, sqid, false);
 }
 
@@ -555,7 +615,8 @@ void ebs_cq_open(struct ebs_controller *c, uint16_t cqid, uint64_t base,
 		.phase = true,
 		.has_interrupt = has_interrupt,
 	};
-	c->cq[cqid] = (struct ebs_cq){ 0 };
-	locate_queue(c, cqid);
+	c->cq[cqid] = (struct ebs_cq){ .lane = ebs_lane_choose(c, cqid, vector,
+							       has_interrupt) };
+	locate_cq(c, cqid);
 	ebs_door_open(c, cqid, true);
 }

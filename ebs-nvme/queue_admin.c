@@ -103,6 +103,7 @@ nvme_status ebs_admin_delete_cq(struct ebs_request *r)
 					       NVME_INVALID_QUEUE_DELETION,
 					       EBS_BYTE_CDW10, 0);
 	trace_ebs_queue_deleted(1, qid);
+	ebs_interrupt_forget(c, qid);
 	c->state->cq[qid] = (struct ebs_cq_state){ 0 };
 	ebs_interrupt_update_pin(c);
 	return NVME_SUCCESS;

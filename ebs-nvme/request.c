@@ -29,7 +29,8 @@ int ebs_requests_create(struct ebs_controller *c)
 {
 	unsigned int wanted = c->pairs * c->entries + 2 * EBS_ADMIN_RESERVE;
 
-	SLIST_INIT(&c->free);
+	SLIST_INIT(&c->home.free);
+	c->home.reserve = EBS_ADMIN_RESERVE;
 	c->request_count =
 		wanted < EBS_MAX_REQUESTS ? wanted : EBS_MAX_REQUESTS;
 	c->requests = calloc(c->request_count, sizeof *c->requests);
@@ -38,10 +39,29 @@ int ebs_requests_create(struct ebs_controller *c)
 	/* The last shall be first: what is used stays warm and small. */
 	for (unsigned int i = c->request_count; i-- > 0;) {
 		c->requests[i].c = c;
-		SLIST_INSERT_HEAD(&c->free, &c->requests[i], entry);
+		c->requests[i].lane = &c->home;
+		SLIST_INSERT_HEAD(&c->home.free, &c->requests[i], entry);
 	}
-	c->free_count = c->request_count;
+	c->home.request_count = c->request_count;
+	c->home.free_count = c->request_count;
 	return 0;
+}
+
+void ebs_requests_move(struct ebs_lane *from, struct ebs_lane *to,
+		       unsigned int count)
+{
+	struct ebs_request *r;
+
+	while (count-- && (r = SLIST_FIRST(&from->free))) {
+		SLIST_REMOVE_HEAD(&from->free, entry);
+		from->request_count--;
+		from->free_count--;
+		r->lane = to;
+		r->span.holder = ebs_is_home(to) ? NULL : &to->holder;
+		SLIST_INSERT_HEAD(&to->free, r, entry);
+		to->request_count++;
+		to->free_count++;
+	}
 }
 
 void ebs_requests_destroy(struct ebs_controller *c)
@@ -69,29 +89,29 @@ static void prepare(struct ebs_request *r, uint16_t sqid)
 	r->pool = NULL;
 	r->range_index = 0;
 	r->is_inline = false;
-	r->started_ns = c->turn_ns;
+	r->started_ns = r->lane->turn_ns;
 	c->cq[r->cqid].reserved++;
 	c->sq[sqid].in_flight++;
 	if (sqid)
-		c->io_count++;
+		r->lane->io_count++;
 }
 
-static struct ebs_request *take_first(struct ebs_controller *c, uint16_t sqid)
+static struct ebs_request *take_first(struct ebs_lane *lane, uint16_t sqid)
 {
-	struct ebs_request *r = SLIST_FIRST(&c->free);
+	struct ebs_request *r = SLIST_FIRST(&lane->free);
 
-	SLIST_REMOVE_HEAD(&c->free, entry);
-	c->free_count--;
-	c->active_count++;
+	SLIST_REMOVE_HEAD(&lane->free, entry);
+	lane->free_count--;
+	lane->active_count++;
 	prepare(r, sqid);
 	return r;
 }
 
-struct ebs_request *ebs_request_take(struct ebs_controller *c, uint16_t sqid)
+struct ebs_request *ebs_request_take(struct ebs_lane *lane, uint16_t sqid)
 {
-	if (c->free_count <= (sqid ? EBS_ADMIN_RESERVE : 0))
+	if (lane->free_count <= (sqid ? lane->reserve : 0))
 		return NULL;
-	return take_first(c, sqid);
+	return take_first(lane, sqid);
 }
 
 static void stop_waiting(struct ebs_request *r)
@@ -120,6 +140,7 @@ static void tell_waiters(struct ebs_controller *c, struct ebs_request *aborter,
 void ebs_request_free(struct ebs_request *r)
 {
 	struct ebs_controller *c = r->c;
+	struct ebs_lane *lane = r->lane;
 	struct ebs_request *aborter = r->aborter;
 
 	stop_waiting(r);
@@ -128,14 +149,14 @@ void ebs_request_free(struct ebs_request *r)
 	if (r->buffer)
 		ebs_buffer_put(r);
 	if (r->sqid)
-		c->io_count--;
+		lane->io_count--;
 	c->sq[r->sqid].in_flight--;
 	r->stage = EBS_STAGE_FREE;
-	SLIST_INSERT_HEAD(&c->free, r, entry);
-	c->free_count++;
-	c->active_count--;
+	SLIST_INSERT_HEAD(&lane->free, r, entry);
+	lane->free_count++;
+	lane->active_count--;
 	tell_waiters(c, aborter, r->sqid);
-	ebs_kick(c);
+	ebs_kick(lane);
 	ebs_controller_settle(c);
 }
 
@@ -153,10 +174,10 @@ static void count_end(struct ebs_request *r)
 	trace_ebs_command_end(r->sqid, le16_get(r->cmd.cid), r->status.raw,
 			      r->dw0);
 	if (ebs_status_is_logged(r->status)) {
-		rt_counter_add(&c->counters.failed_commands, 1);
+		rt_counter_add(&r->lane->counters.failed_commands, 1);
 		ebs_error_log_add(c, r, r->status);
 	} else if (NVME_IS_ERROR(r->status)) {
-		rt_counter_add(&c->counters.aborted_commands, 1);
+		rt_counter_add(&r->lane->counters.aborted_commands, 1);
 	}
 }
 
@@ -266,10 +287,13 @@ static void hold_is_over(struct rt_timer *timer)
 {
 	struct ebs_request *r =
 		rt_container_of(timer, struct ebs_request, timer);
+	struct ebs_controller *c = r->c;
 
+	ebs_hold(c);
 	r->stage = EBS_STAGE_BUSY;
 	if (ebs_request_goes_on(r))
 		r->step(r);
+	ebs_let(c);
 }
 
 void ebs_request_hold(struct ebs_request *r, uint64_t delay_ns, ebs_step *step)
@@ -315,6 +339,16 @@ static void load(struct ebs_request *r, const struct ebs_unfinished *unfinished)
 	r->cqe_slot = unfinished->slot;
 }
 
+/* Its lane may have fewer than it had before. */
+static struct ebs_request *take_any(struct ebs_controller *c, uint16_t sqid)
+{
+	struct ebs_lane *lane = c->sq[sqid].lane;
+
+	for (unsigned int i = 0; i < c->lane_count && !lane->free_count; i++)
+		ebs_requests_move(c->lanes[i], lane, 1);
+	return take_first(lane, sqid);
+}
+
 /* All of them are in flight again before the first goes on. */
 void ebs_requests_resume(struct ebs_controller *c)
 {
@@ -323,7 +357,7 @@ void ebs_requests_resume(struct ebs_controller *c)
 	struct ebs_request *r;
 
 	for (unsigned int i = 0; i < state->unfinished_count; i++) {
-		r = take_first(c, state->unfinished[i].sqid);
+		r = take_any(c, state->unfinished[i].sqid);
 		load(r, &state->unfinished[i]);
 		TAILQ_INSERT_TAIL(&list, r, waiter);
 	}

@@ -111,6 +111,12 @@ const struct rt_option ebs_options[] = {
 	  .fallback = "auto",
 	  .sentence = "Whether to look for work without a pause: a while after "
 		      "the last work (auto), always or never." },
+	{ .name = "spread",
+	  .kind = RT_OPTION_BOOL,
+	  .offset = CONFIG(may_spread),
+	  .fallback = "true",
+	  .sentence = "Whether the I/O queues may be spread over the card's "
+		      "workers." },
 	{ .name = "volume",
 	  .kind = RT_OPTION_OBJECT,
 	  .offset = CONFIG(volume),
@@ -155,7 +161,7 @@ const struct rt_rule ebs_rules[EBS_RULES] = {
 #undef RULE
 };
 
-#define COUNTER(member) offsetof(struct ebs_controller, counters.member)
+#define COUNTER(member) offsetof(struct ebs_counters, member)
 
 const struct rt_counter_name ebs_counter_names[EBS_COUNTERS] = {
 	{ "read_ops", "Read commands completed.", COUNTER(read_ops) },

@@ -422,7 +422,7 @@ bool pcie_capability_hook(const struct pcie_function *fn, size_t i,
 /* Requests of ours whose completions are not here yet. */
 static bool has_transactions_pending(const struct pcie_function *fn)
 {
-	return fn->is_quiescing || !TAILQ_EMPTY(&fn->dma.spans) ||
+	return fn->is_quiescing || pcie_dma_is_held(fn) ||
 	       !TAILQ_EMPTY(&fn->dma.waiting);
 }
 

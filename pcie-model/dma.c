@@ -150,6 +150,8 @@ static int step(struct pcie_dma_op *op)
 					op->is_write, &piece);
 		if (error)
 			return error;
+		if (!piece.bytes && op->is_direct_only)
+			return -EREMOTE;
 		if (!piece.bytes) {
 			error = start_message(op, iova, piece.size);
 			return error ? error : -EINPROGRESS;
@@ -179,6 +181,7 @@ static void message_done(struct pcie_dma_message *message, int status)
 		rt_container_of(message, struct pcie_dma_op, message);
 	struct pcie_function *fn = op->fn;
 
+	pcie_function_hold(fn);
 	place(op, PCIE_DMA_NOWHERE, false);
 	if (status) {
 		finish(op, status);
@@ -187,17 +190,22 @@ static void message_done(struct pcie_dma_message *message, int status)
 		go_on(op, false);
 	}
 	pcie_dma_kick(fn);
+	pcie_function_let(fn);
 }
 
 void pcie_dma_kick(struct pcie_function *fn)
 {
 	struct pcie_dma_op *op;
 
+	if (TAILQ_EMPTY(&fn->dma.waiting))
+		return;
+	pcie_function_hold(fn);
 	while ((op = TAILQ_FIRST(&fn->dma.waiting))) {
 		place(op, PCIE_DMA_NOWHERE, false);
 		if (!go_on(op, true))
 			break;
 	}
+	pcie_function_let(fn);
 }
 
 static int begin(struct pcie_dma_op *op)
@@ -353,6 +361,7 @@ static void check_done(struct pcie_dma_message *message, int status)
 	struct pcie_dma_file *file = NULL;
 	const uint8_t *now = find_direct(fn, &op->single, &file);
 
+	pcie_function_hold(fn);
 	place(op, PCIE_DMA_NOWHERE, false);
 	if (status || !now || is_plausible(&fn->dma, now, op->single.size))
 		finish(op, 0);
@@ -361,6 +370,7 @@ static void check_done(struct pcie_dma_message *message, int status)
 	else
 		finish(op, tell_private(fn, file));
 	pcie_dma_kick(fn);
+	pcie_function_let(fn);
 }
 
 int pcie_dma_check_shared(struct pcie_function *fn, struct pcie_dma_op *op,
@@ -398,6 +408,9 @@ void pcie_dma_cancel_all(struct pcie_function *fn)
 	struct pcie_dma_op_list all = TAILQ_HEAD_INITIALIZER(all);
 	struct pcie_dma_op *op;
 
+	if (TAILQ_EMPTY(&fn->dma.flying) && TAILQ_EMPTY(&fn->dma.waiting))
+		return;
+	pcie_function_hold(fn);
 	TAILQ_FOREACH (op, &fn->dma.flying, entry)
 		cancel_flying(op);
 	TAILQ_CONCAT(&all, &fn->dma.flying, entry);
@@ -408,6 +421,7 @@ void pcie_dma_cancel_all(struct pcie_function *fn)
 		op->place = PCIE_DMA_NOWHERE;
 		op->done(op, -ECANCELED);
 	}
+	pcie_function_let(fn);
 }
 
 void pcie_dma_init(struct pcie_function *fn)
@@ -416,7 +430,8 @@ void pcie_dma_init(struct pcie_function *fn)
 
 	*dma = (struct pcie_dma){ 0 };
 	LIST_INIT(&dma->files);
-	TAILQ_INIT(&dma->spans);
+	LIST_INIT(&dma->holders);
+	pcie_dma_add_holder(fn, &dma->own);
 	TAILQ_INIT(&dma->waiting);
 	TAILQ_INIT(&dma->flying);
 	dma->message_bytes = PCIE_DMA_MESSAGE_BYTES;

@@ -9,6 +9,9 @@
  * returns, or is answered later.
  *
  * Nothing read here may be read a second time and trusted to be the same.
+ *
+ * Threads that pcie_function_hold() stops may look up and hold, each with its
+ * own holder of spans, and copy with is_direct_only.
  */
 #ifndef PCIE_MODEL_DMA_H
 #define PCIE_MODEL_DMA_H
@@ -59,6 +62,7 @@ enum pcie_dma_place {
  */
 struct pcie_dma_op {
 	void (*done)(struct pcie_dma_op *op, int status);
+	bool is_direct_only; /* -EREMOTE in place of a message */
 	/* private from here */
 	struct pcie_function *fn;
 	bool is_write, is_check;
@@ -108,11 +112,23 @@ void *pcie_dma_direct(struct pcie_function *fn, uint64_t iova, uint64_t size,
 		      bool is_write);
 uint64_t pcie_dma_generation(const struct pcie_function *fn);
 
+/* The spans that one thread holds. */
+struct pcie_dma_holder {
+	TAILQ_HEAD(, pcie_dma_span) spans; /* the oldest first */
+	LIST_ENTRY(pcie_dma_holder) entry;
+};
+/* On the function's thread; the holder stays in place until it is removed. */
+void pcie_dma_add_holder(struct pcie_function *fn,
+			 struct pcie_dma_holder *holder);
+void pcie_dma_remove_holder(struct pcie_function *fn,
+			    struct pcie_dma_holder *holder);
+
 /*
  * Direct pointers for a storage engine, while the span is held.  A DMA_UNMAP
  * that overlaps a held span is answered only after its release.
  */
 struct pcie_dma_span {
+	struct pcie_dma_holder *holder; /* NULL: the function's own thread's */
 	const struct pcie_dma_range *ranges; /* the holder's, in place */
 	unsigned int range_count;
 	bool is_held;
@@ -133,6 +149,13 @@ int pcie_dma_hold(struct pcie_function *fn, struct pcie_dma_span *span,
 		  bool is_write, struct iovec *iov, unsigned int *iov_count);
 /* -EFAULT: the client took the memory away meanwhile; the data is not good. */
 int pcie_dma_release(struct pcie_function *fn, struct pcie_dma_span *span);
+/*
+ * True: released, and nobody waits for it and the data is good.  False: it is
+ * to be released on the function's thread.
+ */
+bool pcie_dma_try_release(struct pcie_function *fn, struct pcie_dma_span *span);
+/* Whether any span is held; in a pcie_function_hold(). */
+bool pcie_dma_is_held(const struct pcie_function *fn);
 
 /*
  * Write a completion entry of 16 bytes whose last 4 make it valid: a guest that
@@ -158,10 +181,12 @@ int pcie_dma_check_shared(struct pcie_function *fn, struct pcie_dma_op *op,
 /* The function's table of windows; private to pcie-model. */
 struct pcie_dma {
 	struct pcie_dma_window *windows; /* sorted by iova */
-	size_t window_count, window_room, last_hit;
+	size_t window_count, window_room;
+	_Atomic size_t last_hit; /* a guess */
 	LIST_HEAD(, pcie_dma_file) files;
 	unsigned int file_count;
-	TAILQ_HEAD(, pcie_dma_span) spans; /* the oldest first */
+	struct pcie_dma_holder own;
+	LIST_HEAD(, pcie_dma_holder) holders; /* all */
 	uint64_t epoch;
 	uint64_t generation; /* of windows and what is behind them */
 	struct pcie_dma_op_list waiting, flying;
@@ -181,7 +206,7 @@ struct pcie_dma {
 	uint32_t message_bytes;
 	bool told_not_shared;
 	bool told_not_memory;
-	bool told_nothing;
+	_Atomic bool told_nothing;
 };
 
 void pcie_dma_init(struct pcie_function *fn);

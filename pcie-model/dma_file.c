@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -186,10 +187,17 @@ int pcie_dma_file_get(struct pcie_function *fn, int fd, uint64_t offset,
 static bool is_unneeded(const struct pcie_function *fn,
 			const struct pcie_dma_file *file)
 {
-	const struct pcie_dma_span *oldest = TAILQ_FIRST(&fn->dma.spans);
+	const struct pcie_dma_holder *holder;
+	const struct pcie_dma_span *oldest;
 
-	return !file->window_count &&
-	       (!oldest || oldest->epoch >= file->dead_epoch);
+	if (file->window_count)
+		return false;
+	LIST_FOREACH (holder, &fn->dma.holders, entry) {
+		oldest = TAILQ_FIRST(&holder->spans);
+		if (oldest && oldest->epoch < file->dead_epoch)
+			return false;
+	}
+	return true;
 }
 
 void pcie_dma_file_sweep(struct pcie_function *fn, bool is_all)
@@ -228,10 +236,9 @@ int pcie_dma_file_intact(struct pcie_function *fn, struct pcie_dma_file *file)
 {
 	if (!file->guard || !rt_guard_is_damaged(file->guard))
 		return 0;
-	if (!file->told_damaged)
+	if (!atomic_exchange(&file->told_damaged, true))
 		rt_log_warn(fn->name,
 			    "the client shortened a file of shared "
 			    "memory that was in use: DMA to it fails");
-	file->told_damaged = true;
 	return -EFAULT;
 }

@@ -32,7 +32,7 @@ struct pcie_dma_file {
 	bool is_writeable;
 	bool is_private; /* the guest does not see what we see: use messages */
 	struct rt_guard *guard; /* NULL: sealed, it cannot be shortened */
-	bool told_damaged;
+	_Atomic bool told_damaged;
 	unsigned int window_count;
 	uint64_t dead_epoch; /* with no windows: since when */
 	LIST_ENTRY(pcie_dma_file) entry;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The table of windows that a client gave, sorted by address, and the spans
- * held in them.  On the function's loop thread; owns the table.
+ * held in them.  On the function's loop thread, but for looking up and holding;
+ * owns the table.
  *
  * A window leaves the table at once when the client takes it away; what is
  * delayed by spans is only the answer.  So no new request can prolong the wait.
@@ -9,6 +10,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "firmware/rt/guard.h"
@@ -43,21 +45,22 @@ static bool contains(const struct pcie_dma_window *window, uint64_t iova)
 
 static struct pcie_dma_window *find_window(struct pcie_dma *dma, uint64_t iova)
 {
-	size_t slot = dma->last_hit;
+	size_t slot =
+		atomic_load_explicit(&dma->last_hit, memory_order_relaxed);
 
 	if (slot < dma->window_count && contains(&dma->windows[slot], iova))
 		return &dma->windows[slot];
 	slot = find_slot(dma, iova);
 	if (slot == dma->window_count || !contains(&dma->windows[slot], iova))
 		return NULL;
-	dma->last_hit = slot;
+	atomic_store_explicit(&dma->last_hit, slot, memory_order_relaxed);
 	return &dma->windows[slot];
 }
 
 static int tell_nothing(struct pcie_function *fn)
 {
-	if (!fn->dma.window_count && !fn->dma.told_nothing) {
-		fn->dma.told_nothing = true;
+	if (!fn->dma.window_count &&
+	    !atomic_exchange(&fn->dma.told_nothing, true)) {
 		rt_log_warn(fn->name,
 			    "DMA fails: the client has given no memory.  With "
 			    "cloud-hypervisor, add: --memory shared=on");
@@ -161,12 +164,14 @@ int pcie_dma_map(struct pcie_function *fn, uint64_t iova, uint64_t size,
 	slot = find_slot(dma, iova);
 	if (slot < dma->window_count && dma->windows[slot].first <= window.last)
 		return -EEXIST;
+	pcie_function_hold(fn);
 	error = make_room(dma);
 	if (!error && fd >= 0)
 		error = pcie_dma_file_get(fn, fd, offset, size, protection,
 					  &window.file);
 	if (!error)
 		insert_window(dma, slot, &window);
+	pcie_function_let(fn);
 	return error;
 }
 
@@ -185,12 +190,39 @@ static bool overlaps(const struct pcie_dma_span *span, uint64_t first,
 
 static bool is_in_use(const struct pcie_dma *dma, uint64_t first, uint64_t last)
 {
+	struct pcie_dma_holder *holder;
 	struct pcie_dma_span *span;
 
-	TAILQ_FOREACH (span, &dma->spans, entry)
-		if (overlaps(span, first, last))
-			return true;
+	LIST_FOREACH (holder, &dma->holders, entry)
+		TAILQ_FOREACH (span, &holder->spans, entry)
+			if (overlaps(span, first, last))
+				return true;
 	return false;
+}
+
+void pcie_dma_add_holder(struct pcie_function *fn,
+			 struct pcie_dma_holder *holder)
+{
+	TAILQ_INIT(&holder->spans);
+	LIST_INSERT_HEAD(&fn->dma.holders, holder, entry);
+}
+
+void pcie_dma_remove_holder(struct pcie_function *fn,
+			    struct pcie_dma_holder *holder)
+{
+	(void)fn;
+	assert(TAILQ_EMPTY(&holder->spans));
+	LIST_REMOVE(holder, entry);
+}
+
+bool pcie_dma_is_held(const struct pcie_function *fn)
+{
+	const struct pcie_dma_holder *holder;
+	bool is_held = false;
+
+	LIST_FOREACH (holder, &fn->dma.holders, entry)
+		is_held |= !TAILQ_EMPTY(&holder->spans);
+	return is_held;
 }
 
 static int wait_for_spans(struct pcie_function *fn, uint64_t first,
@@ -217,14 +249,18 @@ int pcie_dma_unmap(struct pcie_function *fn, uint64_t iova, uint64_t size,
 	struct pcie_dma *dma = &fn->dma;
 	uint64_t last = iova + (size - 1);
 	size_t slot = find_slot(dma, iova);
+	int error;
 
 	if (dma->is_unmapping)
 		return -EBUSY;
 	if (!size || slot == dma->window_count ||
 	    dma->windows[slot].first != iova || dma->windows[slot].last != last)
 		return -ENOENT;
+	pcie_function_hold(fn);
 	remove_window(fn, slot);
-	return wait_for_spans(fn, iova, last, unmapped, opaque);
+	error = wait_for_spans(fn, iova, last, unmapped, opaque);
+	pcie_function_let(fn);
+	return error;
 }
 
 static void drop_windows(struct pcie_function *fn)
@@ -239,14 +275,18 @@ int pcie_dma_unmap_every(struct pcie_function *fn,
 			 void *opaque, uint64_t *size)
 {
 	struct pcie_dma *dma = &fn->dma;
+	int error;
 
 	if (dma->is_unmapping)
 		return -EBUSY;
 	*size = 0;
 	for (size_t i = 0; i < dma->window_count; i++)
 		*size += dma->windows[i].last - dma->windows[i].first + 1;
+	pcie_function_hold(fn);
 	drop_windows(fn);
-	return wait_for_spans(fn, 0, UINT64_MAX, unmapped, opaque);
+	error = wait_for_spans(fn, 0, UINT64_MAX, unmapped, opaque);
+	pcie_function_let(fn);
+	return error;
 }
 
 void pcie_dma_unmap_abandon(struct pcie_function *fn)
@@ -258,10 +298,12 @@ void pcie_dma_unmap_all(struct pcie_function *fn)
 {
 	struct pcie_dma *dma = &fn->dma;
 
-	assert(TAILQ_EMPTY(&dma->spans));
+	pcie_function_hold(fn);
+	assert(!pcie_dma_is_held(fn));
 	dma->is_unmapping = false;
 	drop_windows(fn);
 	pcie_dma_file_sweep(fn, true);
+	pcie_function_let(fn);
 	dma->can_check = false;
 	dma->told_not_shared = false;
 	dma->told_not_memory = false;
@@ -303,6 +345,12 @@ static int append_range(struct pcie_function *fn, struct pcie_dma_range range,
 	return error;
 }
 
+static struct pcie_dma_holder *holder_of(struct pcie_function *fn,
+					 const struct pcie_dma_span *span)
+{
+	return span->holder ? span->holder : &fn->dma.own;
+}
+
 int pcie_dma_hold(struct pcie_function *fn, struct pcie_dma_span *span,
 		  const struct pcie_dma_range *ranges, unsigned int count,
 		  bool is_write, struct iovec *iov, unsigned int *iov_count)
@@ -324,8 +372,18 @@ int pcie_dma_hold(struct pcie_function *fn, struct pcie_dma_span *span,
 	span->is_held = true;
 	span->epoch = fn->dma.epoch;
 	span->generation = pcie_dma_generation(fn);
-	TAILQ_INSERT_TAIL(&fn->dma.spans, span, entry);
+	TAILQ_INSERT_TAIL(&holder_of(fn, span)->spans, span, entry);
 	return 0;
+}
+
+bool pcie_dma_try_release(struct pcie_function *fn, struct pcie_dma_span *span)
+{
+	assert(span->is_held);
+	if (span->generation != pcie_dma_generation(fn))
+		return false;
+	span->is_held = false;
+	TAILQ_REMOVE(&holder_of(fn, span)->spans, span, entry);
+	return true;
 }
 
 static int check_files(struct pcie_function *fn)
@@ -339,24 +397,32 @@ static int check_files(struct pcie_function *fn)
 	return error;
 }
 
-int pcie_dma_release(struct pcie_function *fn, struct pcie_dma_span *span)
+/* Its windows may have gone: whichever file is damaged, distrust it. */
+static int release_late(struct pcie_function *fn)
 {
 	struct pcie_dma *dma = &fn->dma;
-	int error;
+	int error = check_files(fn);
 
-	assert(span->is_held);
-	span->is_held = false;
-	TAILQ_REMOVE(&dma->spans, span, entry);
-	if (span->generation == pcie_dma_generation(fn))
-		return 0; /* so nobody waits for it either */
-	/* Its windows may have gone: whichever file is damaged, distrust it. */
-	error = check_files(fn);
 	pcie_dma_file_sweep(fn, false);
 	if (dma->is_unmapping &&
 	    !is_in_use(dma, dma->unmapping_first, dma->unmapping_last)) {
 		dma->is_unmapping = false;
 		dma->unmapped(fn, dma->unmapped_opaque);
 	}
+	return error;
+}
+
+int pcie_dma_release(struct pcie_function *fn, struct pcie_dma_span *span)
+{
+	int error;
+
+	if (pcie_dma_try_release(fn, span))
+		return 0; /* so nobody waits for it either */
+	span->is_held = false;
+	pcie_function_hold(fn);
+	TAILQ_REMOVE(&holder_of(fn, span)->spans, span, entry);
+	error = release_late(fn);
+	pcie_function_let(fn);
 	return error;
 }
 

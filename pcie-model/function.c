@@ -105,10 +105,12 @@ int pcie_function_reset(struct pcie_function *fn, enum pcie_reset_reason why,
 {
 	int error = add_waiter(fn, done, opaque);
 
+	pcie_function_hold(fn);
 	choose_reason(fn, why);
 	fn->wants_reset = true;
 	trace_pcie_reset_begin(why);
 	start_quiescing(fn);
+	pcie_function_let(fn);
 	return error;
 }
 
@@ -122,8 +124,10 @@ int pcie_function_pause(struct pcie_function *fn, pcie_done_fn *done,
 {
 	int error = add_waiter(fn, done, opaque);
 
+	pcie_function_hold(fn);
 	fn->wants_pause = true;
 	start_quiescing(fn);
+	pcie_function_let(fn);
 	return error;
 }
 
@@ -131,6 +135,7 @@ void pcie_function_quiesced(struct pcie_function *fn)
 {
 	if (!fn->is_quiescing)
 		return;
+	pcie_function_hold(fn);
 	if (fn->wants_reset) {
 		rt_log_info(fn->name, "%s", reasons[fn->reset_reason].name);
 		if (reasons[fn->reset_reason].keeps_sticky)
@@ -142,14 +147,17 @@ void pcie_function_quiesced(struct pcie_function *fn)
 	fn->wants_reset = false;
 	fn->is_quiescing = false;
 	tell_waiters(fn);
+	pcie_function_let(fn);
 }
 
 void pcie_function_power_cycle(struct pcie_function *fn)
 {
+	pcie_function_hold(fn);
 	memset(&fn->state, 0, sizeof fn->state);
 	memset(fn->device_state, 0, fn->type->state_size);
 	pcie_config_reset(fn, false);
 	reset_rest(fn, PCIE_RESET_POWER_ON);
+	pcie_function_let(fn);
 }
 
 int pcie_function_unpause(struct pcie_function *fn)
@@ -158,12 +166,14 @@ int pcie_function_unpause(struct pcie_function *fn)
 
 	if (!fn->is_paused || fn->is_quiescing)
 		return -EINVAL;
+	pcie_function_hold(fn);
 	fn->is_paused = false;
 	error = fn->type->resume(fn);
 	fn->is_restored = false;
 	if (error)
 		pcie_function_power_cycle(fn);
 	pcie_interrupt_update(fn);
+	pcie_function_let(fn);
 	return error;
 }
 
@@ -291,17 +301,33 @@ void pcie_region_read(struct pcie_function *fn, unsigned int region,
 		      uint64_t offset, void *data, size_t size)
 {
 	memset(data, 0xff, size);
-	if (region == PCIE_CONFIG_REGION && !is_config_silent(fn))
+	if (region == PCIE_CONFIG_REGION && !is_config_silent(fn)) {
+		pcie_function_hold(fn);
 		pcie_config_read(fn, offset, data, size);
-	else if (region < PCIE_BARS)
+		pcie_function_let(fn);
+	} else if (region < PCIE_BARS) {
 		pcie_bar_read(fn, region, offset, data, size);
+	}
 }
 
 void pcie_region_write(struct pcie_function *fn, unsigned int region,
 		       uint64_t offset, const void *data, size_t size)
 {
-	if (region == PCIE_CONFIG_REGION && !is_config_silent(fn))
+	if (region == PCIE_CONFIG_REGION && !is_config_silent(fn)) {
+		pcie_function_hold(fn);
 		pcie_config_write(fn, offset, data, size);
-	else if (region < PCIE_BARS)
+		pcie_function_let(fn);
+	} else if (region < PCIE_BARS) {
 		pcie_bar_write(fn, region, offset, data, size);
+	}
+}
+
+uint64_t pcie_function_counter(const struct pcie_function *fn,
+			       const struct rt_counter_name *name)
+{
+	const char *base = fn->device;
+
+	if (fn->type->counter)
+		return fn->type->counter(fn, name);
+	return rt_counter_read((const void *)(base + name->offset));
 }

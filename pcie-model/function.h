@@ -2,7 +2,8 @@
 /*
  * A PCIe function: what is common to all of them, and the slots that a device
  * fills.  A function lives on one loop; everything here is called on that
- * loop's thread unless it says otherwise.
+ * loop's thread unless it says otherwise.  A device may have more threads for
+ * what it does most; see hold and let.
  *
  *   create → (bar_read | bar_write | reset)* → destroy
  *
@@ -82,7 +83,7 @@ struct pcie_function_type {
 	size_t state_size;
 
 	/* Its names for what it counts and for its registers in BAR 0. */
-	const struct rt_counter_name *counters; /* offsets into fn->device */
+	const struct rt_counter_name *counters;
 	size_t counter_count;
 	const struct pcie_reg *regs;
 	size_t reg_count;
@@ -131,6 +132,23 @@ struct pcie_function_type {
 
 	/* The interrupt pin or MSI/MSI-X changed hands; may be NULL. */
 	void (*interrupt_mode_changed)(struct pcie_function *fn);
+
+	/*
+	 * For a device that has work on other threads of fn->workers, too;
+	 * may be NULL.  hold: from now on only this thread touches the function
+	 * and what the model has for it, until let.  There may be holds inside
+	 * others.  The model holds before it changes what such work may look
+	 * at, in every slot but bar_read, bar_write and describe.
+	 */
+	void (*hold)(struct pcie_function *fn);
+	void (*let)(struct pcie_function *fn);
+
+	/*
+	 * The counter's value, on any thread; NULL: its offset is that in
+	 * fn->device.
+	 */
+	uint64_t (*counter)(const struct pcie_function *fn,
+			    const struct rt_counter_name *name);
 
 	/*
 	 * JSON text for `nitroctl status` written into text (NUL-terminated,
@@ -222,7 +240,11 @@ int pcie_function_create(const struct pcie_function_type *type,
 			 const void *config, struct pcie_function **out,
 			 struct rt_error *error);
 
-/* The function must be quiet: no client, no reset under way. */
+/*
+ * The function must be quiet: no client, no reset under way.  The other workers
+ * let go of it in what they have been posted when this returns, and its home
+ * then in what those have posted to it.
+ */
 void pcie_function_destroy(struct pcie_function **fn);
 
 /*
@@ -236,6 +258,23 @@ void pcie_function_destroy(struct pcie_function **fn);
 int pcie_function_reset(struct pcie_function *fn, enum pcie_reset_reason why,
 			pcie_done_fn *done, void *opaque);
 bool pcie_function_is_resetting(const struct pcie_function *fn);
+
+/* As the slots say; for whoever changes the function from outside. */
+static inline void pcie_function_hold(struct pcie_function *fn)
+{
+	if (fn->type->hold)
+		fn->type->hold(fn);
+}
+
+static inline void pcie_function_let(struct pcie_function *fn)
+{
+	if (fn->type->let)
+		fn->type->let(fn);
+}
+
+/* One of type->counters; any thread. */
+uint64_t pcie_function_counter(const struct pcie_function *fn,
+			       const struct rt_counter_name *name);
 
 /* The device's answer to quiesce; ignored when nobody asked. */
 void pcie_function_quiesced(struct pcie_function *fn);

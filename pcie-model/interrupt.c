@@ -54,6 +54,18 @@ static bool get_bit(const uint64_t *words, unsigned int n)
 	return words[n / 64] & BIT(n % 64);
 }
 
+/* Of the pending bits: several threads may raise interrupts. */
+static void put_pending(uint64_t *words, unsigned int n, bool is_set)
+{
+	uint64_t *word = &words[n / 64];
+	uint64_t before = __atomic_load_n(word, __ATOMIC_RELAXED);
+
+	if (is_set)
+		__atomic_fetch_or(word, BIT(n % 64), __ATOMIC_RELAXED);
+	else if (before & BIT(n % 64))
+		__atomic_fetch_and(word, ~BIT(n % 64), __ATOMIC_RELAXED);
+}
+
 static void put_bit(uint64_t *words, unsigned int n, bool is_set)
 {
 	words[n / 64] &= ~BIT(n % 64);
@@ -124,7 +136,7 @@ static void send_msix(struct pcie_function *fn, unsigned int vector)
 	bool can =
 		fd >= 0 && may_send_messages(fn) && !msix_is_masked(fn, vector);
 
-	put_bit(fn->state.interrupts.msix_pending, vector, !can);
+	put_pending(fn->state.interrupts.msix_pending, vector, !can);
 	if (!can) {
 		trace_pcie_irq_latched(PCIE_MSIX, vector);
 		return;
@@ -323,9 +335,11 @@ void pcie_msix_table_write(struct pcie_function *fn, uint64_t offset,
 
 	if ((size != 4 && size != 8) || offset % size)
 		rt_rule_broken(&fn->bus_rules, PCIE_RULE_MSIX_ACCESS, offset);
+	pcie_function_hold(fn);
 	for (size_t i = 0; i < size; i++)
 		write_table_byte(&fn->state.interrupts, offset + i, bytes[i]);
 	pcie_interrupt_update(fn);
+	pcie_function_let(fn);
 }
 
 void pcie_msix_pba_read(const struct pcie_function *fn, uint64_t offset,
@@ -333,8 +347,11 @@ void pcie_msix_pba_read(const struct pcie_function *fn, uint64_t offset,
 {
 	const uint64_t *pending = fn->state.interrupts.msix_pending;
 	uint8_t *bytes = data;
+	uint64_t word;
 
-	for (size_t i = 0; i < size; i++)
-		bytes[i] = (uint8_t)(pending[(offset + i) / 8] >>
-				     ((offset + i) % 8 * 8));
+	for (size_t i = 0; i < size; i++) {
+		word = __atomic_load_n(&pending[(offset + i) / 8],
+				       __ATOMIC_RELAXED);
+		bytes[i] = (uint8_t)(word >> ((offset + i) % 8 * 8));
+	}
 }

@@ -58,7 +58,10 @@ struct pcie_interrupts {
 /* The mode that delivers now: MSI-X before MSI before INTx. */
 enum pcie_interrupt_mode pcie_interrupt_mode(const struct pcie_function *fn);
 
-/* One message; vector is below the function's count.  Not for INTx. */
+/*
+ * One message; vector is below the function's count.  Not for INTx.  Also on
+ * threads that pcie_function_hold() stops, each vector on one of them only.
+ */
 void pcie_interrupt_raise(struct pcie_function *fn, unsigned int vector);
 
 /* The pin's level; fires when it may (PCIe 6.1.1, 6.1.2). */

@@ -252,24 +252,34 @@ static bool set_is_sound(const struct irq_set *set, uint32_t room)
 				  action == VFIO_IRQ_SET_ACTION_TRIGGER);
 }
 
+static int act(struct pcie_function *fn, const struct irq_set *set,
+	       uint32_t room)
+{
+	if (set->flags & VFIO_IRQ_SET_ACTION_TRIGGER)
+		return trigger(fn, set, room);
+	if (set->index != PCIE_INTX)
+		return -ENOTTY;
+	if (set->flags & VFIO_IRQ_SET_ACTION_MASK)
+		return mask_intx(fn, set);
+	return unmask_intx(fn, set);
+}
+
 int pcie_interrupt_set(struct pcie_function *fn, uint32_t flags, uint32_t index,
 		       uint32_t start, uint32_t count, const uint8_t *bools,
 		       const int *fds)
 {
 	struct irq_set set = { flags, index, start, count, bools, fds };
 	uint32_t room = 0, ignored;
+	int error;
 
 	trace_pcie_irq_set(flags, index, start, count);
 	if (pcie_interrupt_info(fn, index, &room, &ignored) < 0 ||
 	    !set_is_sound(&set, room))
 		return -EINVAL;
-	if (flags & VFIO_IRQ_SET_ACTION_TRIGGER)
-		return trigger(fn, &set, room);
-	if (index != PCIE_INTX)
-		return -ENOTTY;
-	if (flags & VFIO_IRQ_SET_ACTION_MASK)
-		return mask_intx(fn, &set);
-	return unmask_intx(fn, &set);
+	pcie_function_hold(fn);
+	error = act(fn, &set, room);
+	pcie_function_let(fn);
+	return error;
 }
 
 void pcie_interrupt_init(struct pcie_function *fn)
@@ -289,6 +299,7 @@ void pcie_interrupt_drop(struct pcie_function *fn)
 {
 	struct pcie_interrupts *i = &fn->interrupts;
 
+	pcie_function_hold(fn);
 	drop_unmask_event(fn);
 	close_event(&i->intx_fd);
 	close_event(&i->err_fd);
@@ -296,4 +307,5 @@ void pcie_interrupt_drop(struct pcie_function *fn)
 	close_events(i->msi_fds, PCIE_MSI_MAX_VECTORS);
 	close_events(i->msix_fds, PCIE_MSIX_MAX_VECTORS);
 	assigned(fn, PCIE_INTX);
+	pcie_function_let(fn);
 }

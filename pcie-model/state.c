@@ -58,10 +58,12 @@ size_t pcie_function_save(struct pcie_function *fn, void *bytes, size_t size)
 	assert(fn->is_paused);
 	if (size < needed)
 		return needed;
+	pcie_function_hold(fn);
 	memcpy(at, &h, sizeof h);
 	memcpy(at + sizeof h, &fn->state, sizeof fn->state);
 	memcpy(at + sizeof h + sizeof fn->state, fn->device_state,
 	       fn->type->state_size);
+	pcie_function_let(fn);
 	return needed;
 }
 
@@ -89,9 +91,11 @@ int pcie_function_restore(struct pcie_function *fn, const void *bytes,
 	int error;
 
 	assert(fn->is_paused);
+	pcie_function_hold(fn);
 	error = take_state(fn, bytes, size);
 	fn->is_restored = !error;
 	if (error)
 		pcie_function_power_cycle(fn);
+	pcie_function_let(fn);
 	return error;
 }

@@ -2,7 +2,8 @@
 /*
  * Puts a card together.  A function is made, served and taken down by its
  * worker, in calls that the main thread posts; it waits for each to start, and
- * at the end for all of them, and then ends the workers.
+ * at the end for all of them, and then ends the workers.  A function may have
+ * some of its work on other workers, too; they are drained before they end.
  *
  *   main:    start the workers → post make, wait `started` …… post stop → wait
  *            `ended` of all, end the workers
@@ -327,6 +328,29 @@ static bool end_functions(struct card *card, const struct timespec *deadline)
 	return all_ended;
 }
 
+static bool mark_workers(struct card *card, const struct timespec *deadline)
+{
+	bool all_did = true;
+
+	for (unsigned int i = 0; i < card->worker_count; i++)
+		if (card->workers[i].loop)
+			card_worker_ask_for_mark(&card->workers[i]);
+	for (unsigned int i = 0; i < card->worker_count; i++)
+		if (card->workers[i].loop)
+			all_did &= card_worker_wait_for_mark(&card->workers[i],
+							     deadline);
+	return all_did;
+}
+
+/*
+ * Functions that have ended may have sent word of it to other workers, and
+ * those an answer.
+ */
+static bool drain_workers(struct card *card, const struct timespec *deadline)
+{
+	return mark_workers(card, deadline) && mark_workers(card, deadline);
+}
+
 static bool end_workers(struct card *card, const struct timespec *deadline)
 {
 	bool all_ended = true;
@@ -351,7 +375,8 @@ bool card_stop(struct card **card)
 		c->functions[i].task.run = stop_there;
 		rt_loop_post(c->functions[i].loop, &c->functions[i].task);
 	}
-	if (!end_functions(c, &deadline) || !end_workers(c, &deadline))
+	if (!end_functions(c, &deadline) || !drain_workers(c, &deadline) ||
+	    !end_workers(c, &deadline))
 		return false;
 	for (size_t i = 0; i < c->count; i++) {
 		sem_destroy(&c->functions[i].started);

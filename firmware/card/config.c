@@ -45,7 +45,8 @@ const struct rt_option card_settings_keys[] = {
 	  .kind = RT_OPTION_NUMBER,
 	  .offset = offsetof(struct card_settings, workers),
 	  .sentence = "Threads that do the functions' work; 0: as many as "
-		      "half of the processors, and no more than functions.",
+		      "half of the processors, and no more than "
+		      "functions or eight.",
 	  .fallback = "0",
 	  .max = CARD_WORKERS },
 	{ .name = NULL },

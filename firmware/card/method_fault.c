@@ -70,23 +70,28 @@ void card_method_fault_set(struct card_call *call)
 		.value = params->value,
 		.seed = params->seed,
 	};
+	struct pcie_function *fn = call->function->fn;
+	int status;
 
-	answer_point(call,
-		     rt_fault_set_rule(&call->function->fn->faults,
-				       params->point, &rule),
-		     params->point);
+	pcie_function_hold(fn);
+	status = rt_fault_set_rule(&fn->faults, params->point, &rule);
+	pcie_function_let(fn);
+	answer_point(call, status, params->point);
 }
 
 void card_method_fault_clear(struct card_call *call)
 {
 	const struct card_fault_clear_params *params = call->params;
-	struct rt_fault_set *set = &call->function->fn->faults;
+	struct pcie_function *fn = call->function->fn;
+	struct rt_fault_set *set = &fn->faults;
 	int status = 0;
 
+	pcie_function_hold(fn);
 	if (params->point)
 		status = rt_fault_clear(set, params->point);
 	for (size_t i = 0; !params->point && i < set->count; i++)
 		rt_fault_clear(set, set->points[i].name);
+	pcie_function_let(fn);
 	answer_point(call, status, params->point);
 }
 

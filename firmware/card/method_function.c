@@ -129,13 +129,15 @@ static json_t *read_register(struct pcie_function *fn,
 			 text);
 }
 
-static json_t *read_config(const struct pcie_function *fn)
+static json_t *read_config(struct pcie_function *fn)
 {
 	static const char digits[] = "0123456789abcdef";
 	uint8_t bytes[PCIE_CONFIG_BYTES];
 	char text[2 * PCIE_CONFIG_BYTES];
 
+	pcie_function_hold(fn);
 	pcie_config_read(fn, 0, bytes, sizeof bytes);
+	pcie_function_let(fn);
 	for (size_t i = 0; i < sizeof bytes; i++) {
 		text[2 * i] = digits[bytes[i] >> 4];
 		text[2 * i + 1] = digits[bytes[i] & 15];

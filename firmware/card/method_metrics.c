@@ -36,13 +36,18 @@ static void print_family(FILE *out, const char *room,
 
 static void print_sample(FILE *out, const char *room,
 			 const struct rt_counter_name *name,
-			 const struct card_function *function, const void *base)
+			 const struct card_function *function, uint64_t value)
 {
-	const struct rt_counter *counter =
-		(const void *)((const char *)base + name->offset);
-
 	fprintf(out, "nitro_%s_%s_total{function=\"%s\"} %" PRIu64 "\n", room,
-		name->name, function->config->name, rt_counter_read(counter));
+		name->name, function->config->name, value);
+}
+
+static uint64_t read_stat(const struct pcie_server_stats *stats,
+			  const struct rt_counter_name *name)
+{
+	const char *base = (const char *)stats;
+
+	return rt_counter_read((const void *)(base + name->offset));
 }
 
 static void print_server_counter(FILE *out, const struct card *card,
@@ -53,7 +58,7 @@ static void print_server_counter(FILE *out, const struct card *card,
 		if (card->functions[i].stats)
 			print_sample(out, "vfio_user", name,
 				     &card->functions[i],
-				     card->functions[i].stats);
+				     read_stat(card->functions[i].stats, name));
 }
 
 static void print_type(FILE *out, const struct card *card,
@@ -66,7 +71,9 @@ static void print_type(FILE *out, const struct card *card,
 				print_sample(out, type->name,
 					     &type->counters[c],
 					     &card->functions[i],
-					     card->functions[i].fn->device);
+					     pcie_function_counter(
+						     card->functions[i].fn,
+						     &type->counters[c]));
 	}
 }
 

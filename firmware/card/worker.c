@@ -19,6 +19,8 @@
 #include "firmware/rt/scope.h"
 #include "firmware/rt/trace.h"
 
+#define ENOUGH 8u /* for the queues of a function or two */
+
 void card_wait(sem_t *semaphore)
 {
 	while (sem_wait(semaphore) && errno == EINTR)
@@ -45,8 +47,8 @@ unsigned int card_worker_choice(size_t functions)
 		half = (unsigned int)CPU_COUNT(&set) / 2;
 	if (half > CARD_WORKERS)
 		half = CARD_WORKERS;
-	if (half > functions)
-		half = (unsigned int)functions;
+	if (half > functions && half > ENOUGH)
+		half = functions > ENOUGH ? (unsigned int)functions : ENOUGH;
 	return half ? half : 1;
 }
 
@@ -56,6 +58,11 @@ static void stop_loop(struct rt_task *task)
 		rt_container_of(task, struct card_worker, stop);
 
 	rt_loop_stop(worker->loop);
+}
+
+static void make_mark(struct rt_task *task)
+{
+	sem_post(&rt_container_of(task, struct card_worker, mark)->marked);
 }
 
 static void run_until_stopped(struct card_worker *worker)
@@ -91,15 +98,28 @@ int card_worker_start(struct card_worker *worker, unsigned int number)
 
 	snprintf(worker->name, sizeof worker->name, "worker%u", number);
 	sem_init(&worker->started, 0, 0);
+	sem_init(&worker->marked, 0, 0);
 	sem_init(&worker->released, 0, 0);
 	sem_init(&worker->ended, 0, 0);
 	worker->stop.run = stop_loop;
+	worker->mark.run = make_mark;
 	status = -pthread_create(&worker->thread, NULL, run_worker, worker);
 	if (status)
 		return worker->status = status;
 	worker->has_thread = true;
 	card_wait(&worker->started);
 	return worker->status;
+}
+
+void card_worker_ask_for_mark(struct card_worker *worker)
+{
+	rt_loop_post(worker->loop, &worker->mark);
+}
+
+bool card_worker_wait_for_mark(struct card_worker *worker,
+			       const struct timespec *deadline)
+{
+	return card_wait_until(&worker->marked, deadline);
 }
 
 void card_worker_ask_to_end(struct card_worker *worker)
@@ -117,6 +137,7 @@ bool card_worker_wait(struct card_worker *worker,
 		return false;
 	pthread_join(worker->thread, NULL);
 	sem_destroy(&worker->started);
+	sem_destroy(&worker->marked);
 	sem_destroy(&worker->released);
 	sem_destroy(&worker->ended);
 	return true;

@@ -23,8 +23,8 @@ struct card_worker {
 	int status;
 	pthread_t thread;
 	bool has_thread;
-	struct rt_task stop;
-	sem_t started, released, ended;
+	struct rt_task stop, mark;
+	sem_t started, marked, released, ended;
 };
 
 /* How many to have when the user does not say; at least 1. */
@@ -32,6 +32,14 @@ unsigned int card_worker_choice(size_t functions);
 
 /* Start it and wait until it runs. */
 int card_worker_start(struct card_worker *worker, unsigned int number);
+
+/*
+ * Ask for a mark behind all that has been posted to it, and wait for that.
+ * False: it was not there before the deadline.
+ */
+void card_worker_ask_for_mark(struct card_worker *worker);
+bool card_worker_wait_for_mark(struct card_worker *worker,
+			       const struct timespec *deadline);
 
 /*
  * End it and its loop, on which nothing is left.  Asking is only for one that

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Every way that doorbells reach the card, and every way it waits for them:
-no command is lost and no byte is wrong.  NITRO_SOAK_SECONDS makes it long."""
+no command is lost and no byte is wrong.  Each volume's two queues are on two
+threads, but for those that stay at home.  NITRO_SOAK_SECONDS makes it long."""
 import json
 import os
 
@@ -19,6 +20,8 @@ WAYS = {
     "shadow": {"profile": "nvme-1"},
     "shadow-sleeping": {"profile": "nvme-1", "polling": "never"},
     "shadow-mapped": {"profile": "nvme-1", "doorbells": "mapped"},
+    "mapped-at-home": {"doorbells": "mapped", "spread": False},
+    "shadow-at-home": {"profile": "nvme-1", "spread": False},
 }
 
 
@@ -43,7 +46,7 @@ def doors(tmp_path_factory):
         functions.append({"ebs": {
             "name": f"ebs{number}", "volume-id": volume_id(number),
             "volume": {"memory": "64MiB"}, **keys}})
-    with Card(functions) as card, Guest(card) as guest:
+    with Card(functions, {"workers": 2}) as card, Guest(card) as guest:
         guest.wait_for_shell()
         yield guest
 
@@ -79,3 +82,15 @@ def test_the_driver_uses_shadow_doorbells_where_they_are_offered(doors):
         disk = disk_of(doors, number)
         oacs = json.loads(doors.run(f"nvme id-ctrl {disk} -o json"))["oacs"]
         assert bool(oacs & 0x100) == ("nvme-1" in str(WAYS[way])), way
+
+
+def test_queues_are_on_two_threads_unless_they_stay_at_home(doors):
+    functions = json.loads(doors.source.ctl("status", "--json"))["functions"]
+    details = {f["name"]: f["details"] for f in functions}
+    for number, (way, keys) in enumerate(WAYS.items(), 1):
+        status = details[f"ebs{number}"]
+        assert status["io_queues"] == 2, way
+        assert status["threads"] == (2 if keys.get("spread", True) else 1), way
+        kind = "mapped" if "mapped" in way else way.split("-")[0]
+        if way != "shadow-mapped":
+            assert status["doorbells"] == kind, way

@@ -52,7 +52,7 @@ Test(ebs_controller, it_notices_that_memory_is_not_shared, .fini = rig_stop)
 	memset(rig_at(RIG_DATA), 0x5a, 8192);
 	cr_expect_eq(rig_run(1, rig_rw(NVME_NVM_WRITE, 8, 16)), 0);
 	cr_expect_eq(rig.bytes[8 * 512], 0x5a);
-	cr_expect_eq(rt_counter_read(&rig.c->counters.bounced), 1);
+	cr_expect_eq(rt_counter_read(&rig.c->home.counters.bounced), 1);
 }
 
 Test(ebs_controller, a_command_of_zeroes_may_be_meant, .fini = rig_stop)

@@ -198,7 +198,7 @@ Test(ebs_io, a_fault_delays_a_command, .fini = rig_stop)
 	cr_expect_not(rig_completion(1, NULL));
 	rig_wait_ns(1);
 	cr_expect(rig_completion(1, NULL));
-	cr_expect_eq(rt_counter_read(&rig.c->counters.read_ns), 500000);
+	cr_expect_eq(rt_counter_read(&rig.c->home.counters.read_ns), 500000);
 }
 
 static struct nvme_cmd abort_of(uint16_t sqid, uint16_t cid)

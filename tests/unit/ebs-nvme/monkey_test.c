@@ -346,11 +346,11 @@ static void expect_quiet(uint64_t seed)
 	pcie_function_reset(rig.fn, PCIE_RESET_BUS, NULL, NULL);
 	rig_turn();
 	cr_assert_not(pcie_function_is_resetting(rig.fn), "seed %lu", seed);
-	cr_assert_eq(c->active_count, 0, "seed %lu", seed);
-	cr_assert_eq(c->free_count, c->request_count, "seed %lu", seed);
-	cr_assert_eq(c->io_count, 0, "seed %lu", seed);
+	cr_assert_eq(ebs_active_count(c), 0, "seed %lu", seed);
+	cr_assert_eq(c->home.free_count, c->request_count, "seed %lu", seed);
+	cr_assert_eq(ebs_io_count(c), 0, "seed %lu", seed);
 	cr_assert_eq(c->aborts, 0, "seed %lu", seed);
-	cr_assert(TAILQ_EMPTY(&rig.fn->dma.spans), "seed %lu", seed);
+	cr_assert(!pcie_dma_is_held(rig.fn), "seed %lu", seed);
 	for (unsigned int i = 0; i < EBS_QUEUES; i++)
 		cr_assert_eq(c->cq[i].reserved + c->sq[i].in_flight, 0,
 			     "seed %lu", seed);

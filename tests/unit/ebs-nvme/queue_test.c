@@ -27,7 +27,7 @@ Test(ebs_queue, a_full_completion_queue_stops_fetching, .fini = rig_stop)
 		rig_turn();
 	}
 	cr_expect_eq(rig.c->state->cq[1].tail, 15);
-	cr_expect_eq(rig.c->active_count, 0);
+	cr_expect_eq(ebs_active_count(rig.c), 0);
 	for (int i = 0; i < 15; i++)
 		cr_expect(rig_completion(1, NULL));
 	rig_turn();

@@ -35,7 +35,7 @@ static void forget_and_restore(void)
 	memset(rig.c->sq, 0xee, sizeof rig.c->sq);
 	for (unsigned int i = 0; i < EBS_QUEUES; i++)
 		rig.c->sq[i] = (struct ebs_sq){ .fetch = 9999 };
-	memset(&rig.c->counters, 0, sizeof rig.c->counters);
+	memset(&rig.c->home.counters, 0, sizeof rig.c->home.counters);
 	cr_assert_eq(pcie_function_restore(rig.fn, bytes, size), 0);
 	cr_assert_eq(pcie_function_unpause(rig.fn), 0);
 	rig_turn();
@@ -58,7 +58,7 @@ Test(ebs_state, a_pause_waits_for_the_storage_and_posts_later, .fini = rig_stop)
 	cr_expect(rig_completion(1, NULL));
 	cr_expect_not(rig_completion(1, NULL));
 	cr_expect_eq(rig.bytes[3 * 512], 0x77);
-	cr_expect_eq(rt_counter_read(&rig.c->counters.write_ops), 1);
+	cr_expect_eq(rt_counter_read(&rig.c->home.counters.write_ops), 1);
 	cr_expect_eq(rig_run(1, rig_rw(NVME_NVM_READ, 3, 1)), 0);
 }
 
