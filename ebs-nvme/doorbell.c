@@ -294,8 +294,10 @@ static bool look_at(struct ebs_lane *lane, struct ebs_door *door)
 	return true;
 }
 
+/* Whoever does so takes a turn afterwards, before which nobody sleeps. */
 static void disarm(struct ebs_lane *lane)
 {
+	ebs_kick(lane);
 	for (unsigned int i = 0; i < lane->door_count; i++)
 		keep_quiet(&lane->doors[i]);
 	lane->are_doors_armed = false;

@@ -353,6 +353,25 @@ Test(function_shadow_doorbells, a_sleeping_card_is_rung_and_wakes)
 	bench_stop(&b);
 }
 
+Test(function_shadow_doorbells, a_message_does_not_make_it_sleep_unrung)
+{
+	struct shadow s;
+	struct bench b;
+	uint32_t csts;
+
+	start_shadowed(&b, &s);
+	for (uint16_t i = 0; i < 3; i++) {
+		bench_settle(&b);
+		bench_pass_time(&b, RT_NS_PER_S);
+		cr_expect_eq(host_read32(b.host, 0, NVME_REG_CSTS, &csts), 0);
+		bench_pass_time(&b, RT_NS_PER_S);
+		cr_assert(submit(&b, &s, i), "it sleeps: command %u", i);
+		bench_settle(&b);
+		cr_assert(take(&b, &s, i), "command %u", i);
+	}
+	bench_stop(&b);
+}
+
 Test(function_shadow_doorbells, an_old_value_that_is_rung_late_is_not_obeyed)
 {
 	struct nvme_cmd flush = a_flush();
