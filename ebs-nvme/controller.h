@@ -38,7 +38,7 @@
 #define EBS_TURN_COMMANDS  64u /* fetched before others get the thread … */
 #define EBS_TURN_BYTES     (UINT64_C(1) << 20) /* … or asked for */
 #define EBS_BURST_COMMANDS 8u /* fetched before the next queue's turn */
-#define EBS_GLANCE         4u /* commands that the engine hears of early */
+#define EBS_GLANCE         2u
 #define EBS_TEMPERATURE_K  303u
 #define EBS_LANES          16u
 
@@ -196,6 +196,7 @@ struct ebs_lane {
 	bool is_away; /* it is taken, and not by the home thread */
 	bool is_kicked;
 	bool are_doors_armed;
+	bool is_answered;    /* the driver has taken completions */
 	bool is_direct;      /* all of its queues and doors can be reached */
 	bool has_interrupts; /* one of its queues does */
 	uint64_t turn_ns;    /* when it or its present burst began */
@@ -208,6 +209,9 @@ struct ebs_lane {
 	unsigned int turn_queue; /* whose turn is next, of those */
 	struct ebs_moved moved[EBS_BURST_COMMANDS];
 	unsigned int moved_count;
+	bool is_deep;     /* more commands wait than this burst takes */
+	bool needs_fence; /* for what this burst has written; until then … */
+	struct ebs_request_list unposted; /* … these are not posted */
 	struct ebs_door doors[2 * EBS_QUEUES];
 	unsigned int door_count;
 	volatile uint32_t *shadow, *events; /* pages of 5.7, if reachable */
@@ -415,7 +419,8 @@ void ebs_doors_reset(struct ebs_controller *c);
 void ebs_doors_restore(struct ebs_controller *c); /* from the state */
 /* Report doorbells of queues that are not there. */
 void ebs_doors_find_strays(struct ebs_controller *c);
-unsigned int ebs_doors_look(struct ebs_lane *lane); /* how many rang */
+/* How many rang for work: those of submission queues. */
+unsigned int ebs_doors_look(struct ebs_lane *lane);
 /* There was nothing to do: for how long there need not be a turn. */
 uint64_t ebs_doors_rest(struct ebs_lane *lane, uint64_t now_ns);
 /* What has come by message for other lanes is in the state after it. */

@@ -333,7 +333,8 @@ unsigned int ebs_doors_look(struct ebs_lane *lane)
 	if (lane->are_doors_armed)
 		disarm(lane);
 	for (unsigned int i = 0; i < lane->door_count; i++)
-		count += look_at(lane, &lane->doors[i]);
+		count +=
+			look_at(lane, &lane->doors[i]) && !lane->doors[i].is_cq;
 	return count;
 }
 

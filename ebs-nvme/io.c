@@ -132,6 +132,7 @@ static void submit(struct ebs_request *r, unsigned int iov_count,
 	ebs_lane_io(r, done);
 	r->io.op = is_write(r) ? EBS_VOLUME_WRITE : EBS_VOLUME_READ;
 	r->io.is_durable = has_fua || !ebs_write_cache_is_on(c);
+	r->io.is_fenced_later = r->lane->is_deep;
 	r->io.offset = r->lba << NVME_LBA_SHIFT;
 	r->io.size = r->bytes;
 	r->io.iov = r->iov;
@@ -140,6 +141,7 @@ static void submit(struct ebs_request *r, unsigned int iov_count,
 	if (status == -EINPROGRESS)
 		return;
 	r->is_inline = r->started_ns == r->lane->turn_ns;
+	r->lane->needs_fence |= r->lane->is_deep && is_write(r);
 	done(&r->io, status);
 }
 

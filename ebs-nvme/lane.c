@@ -348,6 +348,7 @@ static struct ebs_lane *make_lane(struct ebs_controller *c, unsigned int number)
 	SLIST_INIT(&lane->free);
 	TAILQ_INIT(&lane->ended);
 	TAILQ_INIT(&lane->handed);
+	TAILQ_INIT(&lane->unposted);
 	pcie_dma_add_holder(c->fn, &lane->holder);
 	lane->poller.poll = poll_there;
 	lane->start.run = start_there;
@@ -506,6 +507,7 @@ void ebs_lanes_init(struct ebs_controller *c, bool may_spread)
 	c->lane_limit = limit < EBS_LANES ? (unsigned int)limit : EBS_LANES;
 	c->home.c = c;
 	c->home.loop = c->fn->loop;
+	TAILQ_INIT(&c->home.unposted);
 	c->lanes[0] = &c->home;
 	c->lane_count = 1;
 }

@@ -83,6 +83,7 @@ static bool cq_doorbell(struct ebs_controller *c, uint16_t cqid, uint32_t head)
 		return false;
 	}
 	cq->head = head;
+	c->cq[cqid].lane->is_answered = true;
 	ebs_interrupt_answered(c, cqid);
 	if (!cqid)
 		ebs_event_pump(c);
@@ -345,6 +346,27 @@ static unsigned int burst_size(const struct ebs_controller *c)
 	return wish < EBS_BURST_COMMANDS ? wish : EBS_BURST_COMMANDS;
 }
 
+static bool is_deep(const struct ebs_controller *c, uint16_t sqid)
+{
+	const struct ebs_sq_state *sq = &c->state->sq[sqid];
+
+	return distance(c->sq[sqid].fetch, sq->tail, sq->size) >
+	       EBS_BURST_COMMANDS;
+}
+
+/* What was written is seen by whoever sees that it is done. */
+static void post_fenced(struct ebs_lane *lane)
+{
+	struct ebs_request *r;
+
+	ebs_volume_fence();
+	lane->needs_fence = false;
+	while ((r = TAILQ_FIRST(&lane->unposted))) {
+		TAILQ_REMOVE(&lane->unposted, r, waiter);
+		ebs_cq_publish(r);
+	}
+}
+
 /* A few commands of the next queue that has some.  Returns how many. */
 static unsigned int fetch_burst(struct ebs_lane *lane)
 {
@@ -355,9 +377,13 @@ static unsigned int fetch_burst(struct ebs_lane *lane)
 		sqid = lane->queues[lane->turn_queue];
 		lane->turn_queue =
 			next_slot(lane->turn_queue, lane->queue_count);
+		lane->is_deep = is_deep(lane->c, sqid);
 		while (count < limit && fetch(lane->c, sqid))
 			count++;
 	}
+	lane->is_deep = false;
+	if (lane->needs_fence)
+		post_fenced(lane);
 	if (lane->moved_count)
 		ebs_io_count_moved(lane);
 	return count;
@@ -419,10 +445,10 @@ static unsigned int take_turn(struct ebs_lane *lane)
 	unsigned int count;
 
 	ebs_queues_locate(lane);
-	lane->is_kicked = false;
 	if (ebs_is_home(lane))
 		ebs_buffers_serve(c);
 	count = ebs_doors_look(lane);
+	lane->is_kicked = false; /* of what follows now */
 	if (ebs_is_home(lane))
 		ebs_event_pump(c);
 	count += fetch_commands(lane);
@@ -458,9 +484,17 @@ uint64_t ebs_turn(struct ebs_lane *lane, uint64_t now_ns)
 	    lane->dma_generation == pcie_dma_generation(lane->c->fn))
 		return remaining(lane->rest_until_ns, now_ns);
 	lane->turn_ns = now_ns;
-	if (!take_turn(lane) && !lane->is_kicked)
+	if (!take_turn(lane) && !lane->is_kicked) {
+		/* No work, but a driver that is awake. */
+		if (lane->is_answered)
+			lane->worked_ns = now_ns;
+		lane->is_answered = false;
 		return find_rest(lane, now_ns);
-	end_ns = rt_loop_now_ns(lane->loop);
+	}
+	/* Where nobody is told, the last burst ended just now. */
+	end_ns = lane->has_interrupts || lane->turn_ns == now_ns
+			 ? rt_loop_now_ns(lane->loop)
+			 : lane->turn_ns;
 	rt_counter_add(&lane->counters.busy_ns, end_ns - now_ns);
 	lane->worked_ns = end_ns;
 	lane->rest_until_ns = 0;
@@ -534,6 +568,10 @@ void ebs_cq_publish(struct ebs_request *r)
 			   (uint64_t)r->cqe_slot * sizeof r->cqe;
 	int status;
 
+	if (r->lane->needs_fence) {
+		TAILQ_INSERT_TAIL(&r->lane->unposted, r, waiter);
+		return;
+	}
 	if (is_direct(c, r->cqid)) {
 		pcie_dma_store_entry(&c->cq[r->cqid].direct[r->cqe_slot],
 				     &r->cqe);

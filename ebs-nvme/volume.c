@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "ebs-nvme/volume/copy.h"
 #include "ebs-nvme/volume/engine.h"
 #include "firmware/rt/error.h"
 #include "firmware/rt/scope.h"
@@ -92,6 +93,11 @@ int ebs_volume_submit(struct ebs_volume *volume, struct ebs_volume_io *io)
 	if (!io->size)
 		return 0;
 	return volume->engine->submit(volume, io);
+}
+
+void ebs_volume_fence(void)
+{
+	ebs_copy_fence();
 }
 
 void ebs_volume_close(struct ebs_volume **volume)

@@ -34,6 +34,7 @@ struct ebs_volume_io {
 	struct rt_loop *loop; /* the submitting thread's */
 	enum ebs_volume_op op;
 	bool is_durable;       /* writes: on the medium before done (FUA) */
+	bool is_fenced_later;  /* by the caller; see ebs_volume_submit() */
 	uint64_t offset, size; /* bytes, inside the volume */
 	/*
 	 * Reads and writes: size bytes in all.  The array is the engine's to
@@ -115,12 +116,17 @@ int ebs_volume_open(struct rt_loop *loop,
  * 0 or a negative errno: it is done, and done() will not be called.
  * -EINPROGRESS: done() will be.
  *
+ * With is_fenced_later, what was written and is done at once may not be seen by
+ * other threads before the caller has called ebs_volume_fence(), which serves
+ * any number of writes.
+ *
  * Statuses to expect: -EINVAL (not inside the volume), -EROFS, -EOPNOTSUPP (a
  * discard that the volume cannot do), -ENOSPC, -EIO and what else the host's
  * storage says.  After a failed flush every flush and every durable write
  * fails: what was lost cannot be made durable any more.
  */
 int ebs_volume_submit(struct ebs_volume *volume, struct ebs_volume_io *io);
+void ebs_volume_fence(void);
 
 /* For callers whose done() may run inside: it is called, now or later. */
 static inline void ebs_volume_run(struct ebs_volume *volume,

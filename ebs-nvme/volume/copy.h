@@ -16,7 +16,7 @@ ebs_copy *ebs_copy_to_store(void);
 /* What was copied is seen by whoever sees what is stored after this. */
 void ebs_copy_fence(void);
 
-/* A vector of memory into a store, fenced, and out of one. */
+/* A vector of memory into a store, and out of one. */
 void ebs_copy_in(ebs_copy *copy, void *to, const struct iovec *iov,
 		 unsigned int count);
 void ebs_copy_out(const void *from, const struct iovec *iov,

@@ -117,6 +117,10 @@ bool ebs_map_transfer(struct ebs_map *map, const struct ebs_volume_io *io)
 		ebs_copy_in(map->copy, at, io->iov, io->iov_count);
 	else
 		ebs_copy_out(at, io->iov, io->iov_count);
+	/* The kernel may be about to look for it. */
+	if (io->op == EBS_VOLUME_WRITE &&
+	    (io->is_durable || !io->is_fenced_later))
+		ebs_copy_fence();
 	return is_whole(map);
 }
 

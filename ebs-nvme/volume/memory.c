@@ -87,6 +87,8 @@ static void read_bytes(uint8_t *at, const struct ebs_volume_io *io)
 static void write_bytes(uint8_t *at, const struct ebs_volume_io *io)
 {
 	ebs_copy_in(io->volume->copy, at, io->iov, io->iov_count);
+	if (!io->is_fenced_later)
+		ebs_copy_fence();
 }
 
 static void forget_taken(struct ebs_volume *volume, uint64_t offset,
@@ -173,6 +175,7 @@ static void took(struct rt_io *rt, int result)
 		take(io);
 		return;
 	}
+	io->is_fenced_later = false;
 	write_bytes(place(io), io);
 	io->done(io, 0);
 }

@@ -208,6 +208,44 @@ static struct nvme_cmd abort_of(uint16_t sqid, uint16_t cid)
 						    sqid) };
 }
 
+static unsigned int fences;
+
+/* Nothing of the queue's first lap was completed unfenced. */
+static void look_for_early_completions(void)
+{
+	unsigned int posted = 0;
+	struct nvme_cqe cqe;
+
+	for (unsigned int i = 0; i < rig.queues[1].entries; i++) {
+		memcpy(&cqe, rig_at(RIG_CQ(1) + i * sizeof cqe), sizeof cqe);
+		posted += bits_get(NVME_CQE_PHASE, le16_get(cqe.status)) != 0;
+	}
+	cr_expect_eq(posted, fences * EBS_BURST_COMMANDS);
+	fences++;
+}
+
+Test(ebs_io, writes_of_a_long_row_share_a_fence_that_comes_first,
+     .fini = rig_stop)
+{
+	uint16_t first = 0;
+
+	rig_start_ready();
+	rig.ends_at_once = true;
+	rig.fencing = look_for_early_completions;
+	for (unsigned int i = 0; i < 15; i++) {
+		uint16_t cid = rig_submit(1, rig_rw(NVME_NVM_WRITE, i, 1));
+
+		first = i ? first : cid;
+	}
+	rig_turn();
+	cr_expect_eq(rig.unfenced, 0);
+	cr_expect_eq(fences, 1); /* the rest is no long row */
+	for (unsigned int i = 0; i < 15; i++) {
+		cr_assert(rig_completion(1, NULL));
+		cr_expect_eq(rig_cid(), first + i);
+	}
+}
+
 Test(ebs_abort, a_command_that_waits_for_us_ends_at_once, .fini = rig_stop)
 {
 	struct nvme_cqe cqe;

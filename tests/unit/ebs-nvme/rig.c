@@ -57,6 +57,13 @@ static void run_io(struct rt_task *task)
 	end_io(rt_container_of(task, struct ebs_volume_io, task), rig.io_error);
 }
 
+void ebs_volume_fence(void)
+{
+	if (rig.fencing)
+		rig.fencing();
+	rig.unfenced = 0;
+}
+
 int ebs_volume_submit(struct ebs_volume *volume, struct ebs_volume_io *io)
 {
 	cr_assert_leq(io->offset, RIG_VOLUME);
@@ -66,6 +73,7 @@ int ebs_volume_submit(struct ebs_volume *volume, struct ebs_volume_io *io)
 		return -EINPROGRESS;
 	}
 	if (rig.ends_at_once) {
+		rig.unfenced += io->is_fenced_later;
 		do_io(io, rig.io_error);
 		return rig.io_error;
 	}

@@ -52,6 +52,8 @@ struct rig {
 	int io_error;      /* what I/O ends with */
 	struct ebs_volume_io *held[RIG_MESSAGES];
 	unsigned int held_count, flushes, durable_writes;
+	unsigned int unfenced; /* writes since the last fence */
+	void (*fencing)(void); /* called before that */
 };
 
 extern struct rig rig;
