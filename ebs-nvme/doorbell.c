@@ -35,7 +35,7 @@
 #include "firmware/rt/scope.h"
 #include "pcie-model/function.h"
 
-#define SPIN_NS     (200 * RT_NS_PER_US)
+#define SPIN_NS     (40 * RT_NS_PER_US) /* guests may need the processor */
 #define REST_MIN_NS (UINT64_C(1) << 15) /* 33 us */
 #define REST_NAP_NS (UINT64_C(1) << 23) /* 8.4 ms */
 #define REST_MAX_NS (UINT64_C(1) << 27) /* 134 ms */

@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "firmware/rt/log.h"
 #include "firmware/rt/scope.h"
@@ -83,6 +84,8 @@ static void *run_worker(void *opaque)
 	struct card_worker *worker = opaque;
 
 	pthread_setname_np(pthread_self(), worker->name);
+	/* The host may not add 50 us to the naps of a card that was busy. */
+	prctl(PR_SET_TIMERSLACK, 1);
 	rt_trace_set_source(worker->name);
 	worker->status = rt_loop_create(NULL, &worker->loop);
 	sem_post(&worker->started);

@@ -265,10 +265,12 @@ static void go_on(struct rt_task *task)
 		end_server(server);
 }
 
+/* NULL: errno tells what there is none of. */
 static struct pcie_server *new_server(struct pcie_function *fn,
 				      const char *path)
 {
 	struct pcie_server *server = calloc(1, sizeof *server);
+	int error;
 
 	if (!server)
 		return NULL;
@@ -290,8 +292,21 @@ static struct pcie_server *new_server(struct pcie_function *fn,
 	if (server->spare_fd >= 0 && (server->path || !path) &&
 	    server->input.bytes && server->output.bytes)
 		return server;
+	error = errno;
 	free_server(server);
+	errno = error;
 	return NULL;
+}
+
+static int cannot_serve(const struct pcie_function *fn, int reason,
+			struct rt_error *error)
+{
+	rt_error_set(error, -reason, "%s cannot be served: %s", fn->name,
+		     rt_errno_name(reason));
+	if (reason == EMFILE)
+		rt_error_hint(error, "raise the limit of open files "
+				     "(ulimit -n)");
+	return -reason;
 }
 
 static int start_listening(struct pcie_server *server, struct rt_error *error)
@@ -315,8 +330,7 @@ int pcie_server_create(struct pcie_function *fn, const char *path,
 	int failed = 0;
 
 	if (!server)
-		return rt_error_set(error, -ENOMEM, "%s: out of memory",
-				    fn->name);
+		return cannot_serve(fn, errno, error);
 	if (path)
 		failed = start_listening(server, error);
 	if (failed)

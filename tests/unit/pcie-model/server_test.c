@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -1405,6 +1406,25 @@ static void stop_listening(void)
 {
 	rig_stop();
 	cr_expect_eq(rmdir(folder), 0, "the socket file is gone");
+}
+
+Test(vfio_user_server, want_of_descriptors_is_told_as_that)
+{
+	struct rlimit none = { 0, 0 };
+	struct rt_error error = { 0 };
+	struct pcie_server *server = NULL;
+	struct rlimit before;
+
+	rig_start();
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none.rlim_max = before.rlim_max;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	cr_expect_eq(pcie_server_create(rig.fn, NULL, &server, &error),
+		     -EMFILE);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	cr_expect(strstr(error.text, "EMFILE"), "%s", error.text);
+	cr_expect_not(server);
+	rig_stop();
 }
 
 TestSuite(vfio_user_listener, .init = start_listening, .fini = stop_listening);
