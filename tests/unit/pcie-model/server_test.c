@@ -1408,7 +1408,7 @@ static void stop_listening(void)
 	cr_expect_eq(rmdir(folder), 0, "the socket file is gone");
 }
 
-Test(vfio_user_server, want_of_descriptors_is_told_as_that)
+Test(vfio_user_limits, want_of_descriptors_is_told_as_that)
 {
 	struct rlimit none = { 0, 0 };
 	struct rt_error error = { 0 };
