@@ -15,16 +15,12 @@
  *             new value passes the EventIdx that we left there.
  *
  * While there is work the poller looks at every turn of the loop, and goes on
- * to look for SPIN_NS after the last of it.  Then
+ * to look for RT_REST_SPIN_NS after the last of it.  Then
  *
  *   message   the card sleeps until the socket wakes it;
  *   shadow    it asks to be rung (arms every EventIdx), looks once more, and
  *             sleeps likewise;
- *   mapped    it rests, the longer the longer nothing rang: a quarter of that
- *             time, but no more than 8.4 ms in the first second, then 1/128 of
- *             it, 134 ms at most.  Rests are powers of two and end at multiples
- *             of them, so that all idle volumes of a thread are looked at in
- *             one waking.
+ *   mapped    it rests, the longer the longer nothing rang (rt/rest.h).
  *
  * An EventIdx is one behind the doorbell while the card is awake: no new value
  * of a ring that is never overrun passes that.
@@ -32,13 +28,10 @@
 #include "ebs-nvme/controller.h"
 #include "ebs-nvme/trace.h"
 #include "firmware/rt/clock.h"
+#include "firmware/rt/rest.h"
 #include "firmware/rt/scope.h"
 #include "pcie-model/function.h"
 
-#define SPIN_NS     (40 * RT_NS_PER_US) /* guests may need the processor */
-#define REST_MIN_NS (UINT64_C(1) << 15) /* 33 us */
-#define REST_NAP_NS (UINT64_C(1) << 23) /* 8.4 ms */
-#define REST_MAX_NS (UINT64_C(1) << 27) /* 134 ms */
 #define STRAY_PARTS 16u
 #define STRAY_NS    RT_NS_PER_MS /* of quiet, then look for those */
 #define PAGE_DOORS  (NVME_PAGE_BYTES / sizeof(uint32_t))
@@ -369,28 +362,6 @@ void ebs_door_ring(struct ebs_lane *lane, uint16_t qid, bool is_cq,
 /* --- Sleeping ---------------------------------------------------------------
  */
 
-static uint64_t floor_power_of_two(uint64_t value)
-{
-	return UINT64_C(1) << (63 - __builtin_clzll(value));
-}
-
-static uint64_t clamp(uint64_t value, uint64_t least, uint64_t most)
-{
-	if (value < least)
-		return least;
-	return value < most ? value : most;
-}
-
-/* How long to leave mapped doorbells alone. */
-static uint64_t rest_ns(uint64_t now_ns, uint64_t idle_ns)
-{
-	uint64_t nap = clamp(idle_ns / 4, REST_MIN_NS, REST_NAP_NS);
-	uint64_t rest =
-		floor_power_of_two(clamp(idle_ns / 128, nap, REST_MAX_NS));
-
-	return rest - now_ns % rest;
-}
-
 static bool has_only_mapped_doors(const struct ebs_controller *c)
 {
 	return mapped_page(c) != NULL;
@@ -405,13 +376,13 @@ uint64_t ebs_doors_rest(struct ebs_lane *lane, uint64_t now_ns)
 		return UINT64_MAX;
 	if (c->polling == EBS_POLLING_ALWAYS)
 		return RT_POLL_SPIN;
-	if (c->polling == EBS_POLLING_AUTO && idle_ns < SPIN_NS)
+	if (c->polling == EBS_POLLING_AUTO && idle_ns < RT_REST_SPIN_NS)
 		return RT_POLL_SPIN;
 	if (!has_only_mapped_doors(c))
 		return arm(lane) ? UINT64_MAX : 0;
 	if (ebs_is_home(lane) && idle_ns >= STRAY_NS)
 		find_some_strays(c);
-	return rest_ns(now_ns, idle_ns);
+	return rt_rest_ns(now_ns, idle_ns);
 }
 
 /* --- Doorbell Buffer Config, 5.7 --------------------------------------------

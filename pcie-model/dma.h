@@ -22,6 +22,8 @@
 #include <sys/queue.h>
 #include <sys/uio.h>
 
+#include "firmware/rt/guard.h"
+
 struct pcie_function;
 struct pcie_dma_file;
 struct pcie_dma_window;
@@ -111,6 +113,21 @@ int pcie_dma_write(struct pcie_function *fn, struct pcie_dma_op *op,
 void *pcie_dma_direct(struct pcie_function *fn, uint64_t iova, uint64_t size,
 		      bool is_write);
 uint64_t pcie_dma_generation(const struct pcie_function *fn);
+
+/*
+ * The same for many small pieces: what was found last is kept, so that looking
+ * again costs no call.  A struct is for one function and one direction, and
+ * begins as zeroes.
+ */
+struct pcie_dma_near {
+	bool is_write;
+	uint64_t generation, first, size; /* size 0: nothing was found yet */
+	uint8_t *bytes;
+	const struct pcie_dma *dma;
+};
+/* For _near() only: looks in the table. */
+void *pcie_dma_far(struct pcie_function *fn, struct pcie_dma_near *near,
+		   uint64_t iova, uint64_t *size);
 
 /* The spans that one thread holds. */
 struct pcie_dma_holder {
@@ -208,6 +225,22 @@ struct pcie_dma {
 	bool told_not_memory;
 	_Atomic bool told_nothing;
 };
+
+/*
+ * The host's pointer to the first bytes at iova, and in *size how many of them
+ * are there in one piece, of at most those asked for (1 or more); NULL: none.
+ */
+static inline void *pcie_dma_near(struct pcie_function *fn,
+				  struct pcie_dma_near *near, uint64_t iova,
+				  uint64_t *size)
+{
+	uint64_t offset = iova - near->first;
+
+	if (offset < near->size && *size <= near->size - offset &&
+	    near->generation == near->dma->generation + rt_guard_damages())
+		return near->bytes + offset;
+	return pcie_dma_far(fn, near, iova, size);
+}
 
 void pcie_dma_init(struct pcie_function *fn);
 void pcie_dma_deinit(struct pcie_function *fn);

@@ -107,6 +107,34 @@ void *pcie_dma_direct(struct pcie_function *fn, uint64_t iova, uint64_t size,
 	return piece.bytes;
 }
 
+/* The whole window at iova, as far as it is in one direction reached. */
+static void remember(struct pcie_function *fn, struct pcie_dma_near *near,
+		     uint64_t iova, const struct pcie_dma_piece *piece)
+{
+	const struct pcie_dma_window *window = find_window(&fn->dma, iova);
+
+	near->dma = &fn->dma;
+	near->generation = pcie_dma_generation(fn);
+	near->first = window->first;
+	near->size = window->last - window->first;
+	near->size += near->size != UINT64_MAX;
+	near->bytes = piece->bytes - (iova - window->first);
+}
+
+void *pcie_dma_far(struct pcie_function *fn, struct pcie_dma_near *near,
+		   uint64_t iova, uint64_t *size)
+{
+	struct pcie_dma_piece piece;
+
+	if (!*size || pcie_dma_locate(fn, iova, *size, near->is_write, &piece))
+		return NULL;
+	if (!piece.bytes)
+		return NULL;
+	*size = piece.size;
+	remember(fn, near, iova, &piece);
+	return piece.bytes;
+}
+
 static int make_room(struct pcie_dma *dma)
 {
 	size_t room = dma->window_room ? 2 * dma->window_room : 16;

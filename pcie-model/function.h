@@ -74,6 +74,22 @@ struct pcie_identity {
 	struct pcie_bar bars[PCIE_BARS];
 };
 
+/* Where a verb writes its answer; length may exceed size: it is cut then. */
+struct pcie_answer {
+	char *text; /* JSON: an object's members without the braces */
+	size_t size, length;
+};
+
+/* What an operator can ask of functions of one type, besides what is common. */
+struct pcie_verb {
+	const char *name;     /* "link" */
+	const char *argument; /* what it may be given; NULL: nothing */
+	const char *sentence;
+	/* argument may be NULL.  A negative errno: *error says why. */
+	int (*run)(struct pcie_function *fn, const char *argument,
+		   struct pcie_answer *answer, struct rt_error *error);
+};
+
 /* The slots.  A slot that may be NULL says so. */
 struct pcie_function_type {
 	const char *name;    /* the word in the card's configuration: "ebs" */
@@ -81,6 +97,13 @@ struct pcie_function_type {
 	const struct rt_option *options; /* its keys; they fill a struct of … */
 	size_t config_size;              /* … this size */
 	size_t state_size;
+
+	/*
+	 * Functions of the same type whose word is the same live on the same
+	 * loop; NULL, or an answer of NULL: anywhere.  The word is part of the
+	 * config.
+	 */
+	const char *(*neighbours)(const void *config);
 
 	/* Its names for what it counts and for its registers in BAR 0. */
 	const struct rt_counter_name *counters;
@@ -155,6 +178,9 @@ struct pcie_function_type {
 	 * an object's members without the braces); may be NULL.
 	 */
 	size_t (*describe)(struct pcie_function *fn, char *text, size_t size);
+
+	const struct pcie_verb *verbs; /* may be NULL */
+	size_t verb_count;
 };
 
 /* What survives a change of firmware; flat, no pointers. */

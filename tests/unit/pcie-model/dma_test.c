@@ -728,3 +728,39 @@ Test(pcie_dma, the_generation_tells_when_a_direct_pointer_is_no_good)
 	cr_expect_neq(pcie_dma_generation(fn), before, "the window went");
 	close(fd);
 }
+
+static void *near_at(struct pcie_dma_near *near, uint64_t iova, uint64_t *size)
+{
+	return pcie_dma_near(fn, near, iova, size);
+}
+
+Test(pcie_dma, what_is_near_ends_with_its_window_and_goes_with_it)
+{
+	struct pcie_dma_near out = { .is_write = true }, in = { 0 };
+	int fd = memory("ram", 4 * PAGE);
+	uint64_t size = 3 * PAGE;
+	uint8_t *found;
+
+	cr_assert_eq(pcie_dma_map(fn, PAGE, 2 * PAGE, RW, fd, 0), 0);
+	cr_assert_eq(pcie_dma_map(fn, 3 * PAGE, PAGE, PCIE_DMA_READABLE, fd,
+				  2 * PAGE),
+		     0);
+	found = near_at(&out, PAGE + 8, &size);
+	cr_assert_not_null(found);
+	cr_expect_eq(size, 2 * PAGE - 8, "the rest is in another window");
+	size = 16;
+	cr_expect_eq(near_at(&out, PAGE + 16, &size), found + 8);
+	cr_expect_eq(size, 16);
+	cr_expect_null(near_at(&out, 3 * PAGE, &size), "it is read-only");
+	cr_expect_not_null(near_at(&in, 3 * PAGE, &size));
+	cr_expect_not_null(near_at(&in, PAGE, &size));
+	cr_expect_null(near_at(&in, 0, &size));
+	cr_expect_null(near_at(&in, UINT64_MAX, &size));
+	size = 0;
+	cr_expect_null(near_at(&(struct pcie_dma_near){ 0 }, PAGE, &size));
+	size = 16;
+	cr_assert_eq(pcie_dma_unmap(fn, PAGE, 2 * PAGE, NULL, NULL), 0);
+	cr_expect_null(near_at(&out, PAGE + 16, &size));
+	cr_expect_null(near_at(&in, PAGE, &size));
+	close(fd);
+}
