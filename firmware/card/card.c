@@ -216,10 +216,32 @@ static bool start_or_complain(struct card_function *function,
 	return false;
 }
 
+/* What its type wants it to share a worker by; NULL: nothing. */
+static const char *neighbours_of(const struct card_function_config *config)
+{
+	return config->type->neighbours
+		       ? config->type->neighbours(config->values)
+		       : NULL;
+}
+
+static size_t choose_home(const struct card *card, size_t i)
+{
+	const struct card_function_config *all = card->config->functions;
+	const char *word = neighbours_of(&all[i]), *other;
+
+	for (size_t j = 0; word && j < i; j++) {
+		other = all[j].type == all[i].type ? neighbours_of(&all[j])
+						   : NULL;
+		if (other && !strcmp(word, other))
+			return card->functions[j].workers.home;
+	}
+	return i % card->worker_count;
+}
+
 static void place_function(struct card *card, size_t i)
 {
 	struct card_function *function = &card->functions[i];
-	size_t home = i % card->worker_count;
+	size_t home = choose_home(card, i);
 
 	function->card = card;
 	function->config = &card->config->functions[i];

@@ -50,7 +50,7 @@ struct card {
 	uint64_t started_ms;        /* wall clock */
 	struct card_function *functions;
 	size_t count;
-	struct card_worker *workers; /* function i lives on i % worker_count */
+	struct card_worker *workers; /* neighbours share one */
 	struct rt_loop **loops;      /* the workers' */
 	unsigned int worker_count;
 };

@@ -111,8 +111,8 @@ const char card_config_default[] =
 	"functions: [ { ebs: { volume: { memory: 1GiB } } } ]\n";
 
 const char card_config_example[] =
-	"# A card with one volume.  Each key and its default: man "
-	"nitro-card.yaml\n"
+	"# A card with a volume and a network adapter.  Each key and its "
+	"default: man nitro-card.yaml\n"
 	"card:\n"
 	"  name: demo\n"
 	"  # socket-dir: /run/nitro-card/demo\n"
@@ -128,6 +128,11 @@ const char card_config_example[] =
 	"      # A file or block device keeps its bytes, memory does not:\n"
 	"      # volume: { file: root.img }\n"
 	"      volume: { memory: 1GiB }\n"
+	"  - ena:\n"
+	"      name: eth0\n"
+	"      # What is beyond it: DHCP, DNS and NAT without privileges, or\n"
+	"      # uplink: { tap: tap0 }\n"
+	"      uplink: { user: true }\n"
 	"\n"
 	"# What shall go wrong, and when; also at run time: nitroctl faults.\n"
 	"faults: []\n"

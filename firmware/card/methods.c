@@ -45,6 +45,20 @@ static const struct rt_option fault_clear_keys[] = {
 	END_OF_KEYS,
 };
 
+static const struct rt_option function_do_keys[] = {
+	FUNCTION_KEY("function", card_function_do_params, function),
+	{ .name = "verb",
+	  .kind = RT_OPTION_STRING,
+	  .offset = offsetof(struct card_function_do_params, verb),
+	  .sentence = "One of function.verbs.",
+	  .is_required = true },
+	{ .name = "argument",
+	  .kind = RT_OPTION_STRING,
+	  .offset = offsetof(struct card_function_do_params, argument),
+	  .sentence = "What it is given, if anything." },
+	END_OF_KEYS,
+};
+
 static const struct rt_option registers_read_keys[] = {
 	FUNCTION_KEY("function", card_registers_read_params, function),
 	{ .name = "config",

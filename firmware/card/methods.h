@@ -31,6 +31,9 @@ struct card_fault_clear_params {
 	char *target, *point;
 };
 #define card_fault_set_params card_fault_config
+struct card_function_do_params {
+	char *function, *verb, *argument;
+};
 struct card_registers_read_params {
 	char *function;
 	bool config;

@@ -27,6 +27,8 @@ HOMES = {
     "libfyaml.h": r"firmware/card/config_file\.c",
     "isa-l/crc.h": r"host-driver/perf/verify\.c",
     "pci/pci.h": r"host-driver/scan\.c",
+    "pcap/pcap.h": r"ena/vpc/port_replay\.c",
+    "slirp/libslirp.h": r"ena/vpc/user_net\.c",
 }
 
 

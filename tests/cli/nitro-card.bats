@@ -48,9 +48,9 @@ load cli.bash
 @test "the example is good, and says so in one line" {
 	"$card" --example >card.yaml
 	run -0 "$card" --check card.yaml
-	[ "$output" = "card.yaml: good: ebs0" ]
+	[ "$output" = "card.yaml: good: ebs0 eth0" ]
 	run -0 "$card" --check - <card.yaml
-	[ "$output" = "<stdin>: good: ebs0" ]
+	[ "$output" = "<stdin>: good: ebs0 eth0" ]
 }
 
 @test "the built-in configuration is good" {

@@ -90,6 +90,32 @@ Test(card_card, what_fails_at_the_start_is_told_with_its_place)
 	free(complaints);
 }
 
+Test(card_card, neighbours_share_a_worker_and_others_are_dealt_out)
+{
+	struct card_config *config =
+		parse("card: { workers: 3 }\n"
+		      "functions:\n"
+		      "  - fake: { volume: {} }\n"
+		      "  - fake: { volume: {}, device-name: a }\n"
+		      "  - fake: { volume: {}, device-name: b }\n"
+		      "  - fake: { volume: {}, device-name: a }\n"
+		      "  - fake: { volume: {}, device-name: b }\n"
+		      "  - fake: { volume: {} }\n",
+		      stderr);
+	static const size_t homes[] = { 0, 1, 2, 1, 2, 2 };
+	struct card *card;
+
+	cr_assert_eq(card_start(config, CARD_CHECK, &card), 0);
+	for (size_t i = 0; i < card->count; i++) {
+		const struct card_function *function = &card->functions[i];
+
+		cr_expect_eq(function->workers.home, homes[i], "%zu", i);
+		cr_expect_eq(function->loop, card->loops[homes[i]]);
+	}
+	cr_expect(card_stop(&card));
+	card_config_destroy(&config);
+}
+
 Test(card_card, functions_are_dealt_out_to_the_workers)
 {
 	struct card_config *config =

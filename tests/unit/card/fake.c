@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -123,6 +124,29 @@ static int create(struct pcie_function *fn, const void *values,
 	return 0;
 }
 
+/* Those with the same device name. */
+static const char *neighbours(const void *values)
+{
+	return ((const struct fake_config *)values)->device_name;
+}
+
+static int echo(struct pcie_function *fn, const char *argument,
+		struct pcie_answer *answer, struct rt_error *error)
+{
+	if (argument && !strcmp(argument, "fail"))
+		return rt_error_set(error, -EINVAL, "it was asked to fail");
+	answer->length =
+		(size_t)snprintf(answer->text, answer->size, "\"%s\": \"%s\"",
+				 fn->name, argument ? argument : "nothing");
+	if (argument && !strcmp(argument, "flood"))
+		answer->length = answer->size;
+	return 0;
+}
+
+static const struct pcie_verb verbs[] = {
+	{ "echo", "a word", "Say it back.", echo },
+};
+
 static void destroy(struct pcie_function *fn)
 {
 	free(fn->device);
@@ -197,6 +221,9 @@ const struct pcie_function_type fake_function = {
 	.reset = reset,
 	.resume = resume,
 	.describe = describe,
+	.neighbours = neighbours,
+	.verbs = verbs,
+	.verb_count = 1,
 };
 
 const struct pcie_function_type *const fake_types[] = { &fake_function, NULL };

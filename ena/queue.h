@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Between the files of the data path: its runtime, rings and completions.
+ *
+ *   doorbell ─► turn ─► tx_packet.c: descriptors become frames ─► tx.c: port
+ *   port ─► rx.c: queue, buffers, bytes ─► completions ─► interrupt.c
+ *
+ * All of it can be made again from the state; what is counted or allocated for
+ * each packet is not here.
+ */
+#ifndef ENA_QUEUE_H
+#define ENA_QUEUE_H
+
+#include "ena/nic.h"
+
+#define ENA_BURST      32u           /* packets that are handled together */
+#define ENA_BURST_MOST (256u * 1024) /* bytes, then it is enough of them */
+#define ENA_DESC_BYTES 16u
+#define ENA_PARTS      (ENA_BURST * 8) /* of a burst's frames */
+
+/* A packet of the guest while its burst is sent. */
+struct ena_tx_packet {
+	uint16_t req_id;
+	uint16_t end;            /* sq->consumed behind it */
+	struct ena_tx_meta meta; /* of the queue, behind it */
+	bool has_frame;          /* the next in the burst; else it is dropped */
+	bool is_nameless;        /* there is no req_id to complete */
+	uint8_t inline_length;   /* bytes of the header that were in the LLQ */
+	uint32_t meta_ctrl;      /* of its first data descriptor */
+	uint32_t length;
+	uint16_t first_part, part_count;
+};
+
+struct ena_tx_burst {
+	unsigned int count, frame_count, part_count;
+	struct ena_tx_packet packets[ENA_BURST];
+	struct ena_frame frames[ENA_BURST];
+	struct iovec parts[ENA_PARTS];
+	uint8_t headers[ENA_BURST][ENA_FRAME_HEADER_BYTES]
+		__attribute__((aligned(64)));
+};
+
+/* Completions that are written but for the first, which makes them visible. */
+struct ena_rx_batch {
+	uint16_t count;
+	struct ena_eth_io_rx_cdesc_ext first;
+};
+
+struct ena_path {
+	struct ena_nic *nic;
+	volatile uint32_t *doors, *unmasks; /* mapped pages; NULL: trapped */
+	uint16_t tx[ENA_QUEUES];            /* transmit queues that are open */
+	uint16_t tx_count, tx_turn;
+	uint64_t cqs[ENA_MAX_VECTORS]; /* bit n: CQ n has that vector */
+	uint64_t waiting;              /* bit v: vector v has not told yet */
+
+	uint64_t worked_ns, rest_until_ns;
+	uint32_t turn_bytes; /* that were sent in this turn */
+	bool is_kicked, is_resting, is_paused;
+	struct rt_timer wake; /* from a rest */
+
+	/* The port did not take all: since then, until it resumes. */
+	bool is_blocked, has_given_up;
+	struct rt_timer patience;
+
+	/* A frame came that a queue has no buffers for: see rx.c. */
+	struct {
+		bool is_waiting, has_given_up;
+		uint16_t queue, needs;
+		struct rt_timer patience;
+	} full;
+
+	struct pcie_dma_near tx_near, rx_near;
+	struct ena_tx_burst burst;
+	uint64_t rx_posted; /* bit n: queue n has a batch */
+	struct ena_rx_batch batches[ENA_QUEUES];
+};
+
+/* ---- queue.c ---- */
+
+/* Find the rings again if the guest's memory has changed. */
+void ena_path_locate(struct ena_nic *nic);
+/* Take part in the loop's next turn, though there may be no doorbell. */
+void ena_path_kick(struct ena_path *path);
+/* The path has work at now_ns: stay awake. */
+void ena_path_worked(struct ena_path *path, uint64_t now_ns);
+/* Descriptors or entries that the driver has rung for; 0 if it is stopped. */
+uint16_t ena_sq_look(struct ena_nic *nic, uint16_t n);
+/* The driver has corrupted the queue: it rests until it is made again. */
+void ena_sq_stop(struct ena_nic *nic, uint16_t n, enum ena_rule rule,
+		 uint64_t value);
+
+/* Our copy of a descriptor is what counts: it is not read again. */
+static inline void ena_desc_copy(void *to, const uint8_t *from)
+{
+	memcpy(to, from, ENA_DESC_BYTES);
+	__asm__ volatile("" ::: "memory");
+}
+
+/* Of the entry number `posted`, which is free-running. */
+static inline bool ena_phase_of(uint16_t posted, uint32_t depth)
+{
+	return !(posted & depth);
+}
+
+static inline void ena_store_release(void *to, const void *from)
+{
+	uint64_t word;
+
+	memcpy(&word, from, sizeof word);
+	__atomic_store_n((uint64_t *)to, word, __ATOMIC_RELEASE);
+}
+
+/* ---- tx.c, tx_packet.c ---- */
+
+/* Send from queue n; returns how many packets came to an end. */
+unsigned int ena_tx_burst(struct ena_nic *nic, uint16_t n, uint16_t available);
+/* Packets of the burst, from the queue's consumed on. */
+void ena_tx_gather(struct ena_nic *nic, uint16_t n, uint16_t available);
+/* Their frames. */
+void ena_tx_frame(struct ena_nic *nic, struct ena_tx_packet *packet,
+		  uint8_t *header, struct ena_frame *frame);
+
+/* ---- rx.c ---- */
+
+unsigned int ena_rx_deliver(struct ena_port *port,
+			    const struct ena_frame *frames, unsigned int count);
+/* No link, no queue, or no buffers for so long that frames are dropped. */
+bool ena_rx_is_deaf(struct ena_port *port);
+/* Who waits for buffers goes on, if there are some now, or for good. */
+void ena_rx_look(struct ena_nic *nic);
+void ena_rx_end_wait(struct ena_nic *nic);
+void ena_rx_lost_patience(struct rt_timer *timer);
+
+/* ---- interrupt.c ---- */
+
+void ena_interrupt_open(struct ena_nic *nic, uint16_t n);
+void ena_interrupt_close(struct ena_nic *nic, uint16_t n);
+void ena_interrupt_reset(struct ena_nic *nic);
+/* Completions stand in CQ n; once for all of a burst. */
+void ena_interrupt_posted(struct ena_nic *nic, uint16_t n, bool is_rx);
+/* See what drivers wrote to the mapped registers of who waits for that. */
+void ena_interrupt_look(struct ena_nic *nic);
+/* Send what is held back; _resume: go on where a saved state was. */
+void ena_interrupt_flush(struct ena_nic *nic);
+void ena_interrupt_resume(struct ena_nic *nic);
+void ena_interrupt_unmask(struct ena_nic *nic, uint16_t n, uint32_t value);
+void ena_interrupt_timer(struct rt_timer *timer);
+
+#endif

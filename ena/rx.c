@@ -1,0 +1,645 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Receiving: frames that the port delivers go to a queue each, as the rules of
+ * flow steering or RSS have it, and into as many buffers as they need.
+ *
+ * Hardware has memory for frames whose driver is a little late.  We leave them
+ * where they are, with the sender, and ask for them when there are buffers
+ * again.  That holds up others who send by the same port, so it ends after
+ * PATIENCE_NS: then frames are dropped and counted, until the driver has given
+ * a quarter of the ring.
+ *
+ * Completions of a burst are written as the frames are, but for the first one
+ * of each queue: without it the driver sees none of them, so its lines are not
+ * taken away from us while we write them.
+ */
+#include "ena/queue.h"
+#include "ena/trace.h"
+#include "ena/wire.h"
+#include "firmware/rt/clock.h"
+#include "firmware/rt/scope.h"
+
+#define ROOM_PIECES 64u /* of all buffers of a frame */
+#define BUFFERS     32u
+#define BATCH_MAX   64u /* completions that wait for each other */
+#define PATIENCE_NS (10 * RT_NS_PER_MS)
+
+/* What is known of a frame before it is written. */
+struct arrival {
+	const struct ena_frame *frame;
+	struct ena_frame_info info;
+	uint32_t hash;
+	uint16_t queue;
+	uint32_t count; /* of frames on a wire; 0: it is dropped */
+};
+
+struct buffer {
+	uint64_t iova;
+	uint32_t size;
+	uint16_t req_id;
+};
+
+/* The buffers of one wire frame. */
+struct slots {
+	struct buffer buffers[BUFFERS];
+	unsigned int count;
+	struct iovec pieces[ROOM_PIECES];
+	unsigned int piece_count;
+};
+
+struct tally {
+	uint64_t packets, bytes, drops, overruns, bad;
+};
+
+static bool fault(struct ena_nic *nic, enum ena_fault point, uint64_t *value)
+{
+	return nic->fn->faults.rule_count &&
+	       rt_fault(&nic->fn->faults, point, value);
+}
+
+/* ---- Buffers ---- */
+
+static inline struct buffer read_buffer(const struct ena_nic *nic, uint16_t n,
+					uint16_t number)
+{
+	const struct ena_sq_state *sq = &nic->state->sq[n];
+	struct ena_eth_io_rx_desc desc;
+	uint16_t length;
+
+	ena_desc_copy(&desc, nic->queues[n].descs +
+				     (number & (sq->depth - 1)) * sizeof desc);
+	length = le16_get(desc.length);
+	return (struct buffer){
+		.iova = (uint64_t)le16_get(desc.buff_addr_hi) << 32 |
+			le32_get(desc.buff_addr_lo),
+		.size = length ? length : 65536,
+		.req_id = le16_get(desc.req_id),
+	};
+}
+
+/* The doorbell that we know of is enough more often than not. */
+static inline bool has_buffers(struct ena_nic *nic, uint16_t n,
+			       unsigned int count)
+{
+	const struct ena_sq_state *sq = &nic->state->sq[n];
+	uint16_t known = (uint16_t)(sq->doorbell - sq->consumed);
+
+	if (known >= count && known <= sq->depth && !sq->is_stopped)
+		return true;
+	return ena_sq_look(nic, n) >= count;
+}
+
+static bool add_pieces(struct ena_nic *nic, struct slots *slots,
+		       const struct buffer *buffer, uint32_t left)
+{
+	uint64_t iova = buffer->iova;
+
+	while (left) {
+		uint64_t size = left;
+		void *bytes = pcie_dma_near(nic->fn, &nic->path->rx_near, iova,
+					    &size);
+
+		if (!bytes || slots->piece_count == ROOM_PIECES)
+			return false;
+		slots->pieces[slots->piece_count++] =
+			(struct iovec){ bytes, size };
+		iova += size;
+		left -= (uint32_t)size;
+	}
+	return true;
+}
+
+enum room { ROOM, NO_BUFFER, TOO_MANY, OUT_OF_REACH };
+
+/* Buffers for so many bytes, from the queue's consumed on. */
+static enum room find_room(struct ena_nic *nic, uint16_t n, uint32_t length,
+			   struct slots *slots)
+{
+	const struct ena_sq_state *sq = &nic->state->sq[n];
+	enum room room = ROOM;
+
+	slots->count = slots->piece_count = 0;
+	while (length) {
+		struct buffer *buffer = &slots->buffers[slots->count];
+		uint32_t size;
+
+		if (slots->count == nic->profile->packet_descs ||
+		    slots->count == BUFFERS)
+			return TOO_MANY;
+		if (!has_buffers(nic, n, slots->count + 1))
+			return NO_BUFFER;
+		*buffer = read_buffer(nic, n,
+				      (uint16_t)(sq->consumed + slots->count));
+		size = buffer->size < length ? buffer->size : length;
+		slots->count++;
+		if (room == ROOM && !add_pieces(nic, slots, buffer, size)) {
+			rt_rule_broken(&nic->fn->rules, ENA_RULE_RX_MEMORY,
+				       buffer->iova);
+			room = OUT_OF_REACH;
+		}
+		length -= size;
+	}
+	return room;
+}
+
+/* ---- Completions ---- */
+
+static void store_entry(struct ena_nic *nic, uint16_t n, uint16_t number,
+			const struct ena_eth_io_rx_cdesc_ext *entry)
+{
+	const struct ena_cq_state *cq = &nic->state->cq[n];
+	size_t bytes = cq->entry_words * 4u;
+	uint8_t *at =
+		nic->queues[n].entries + (number & (cq->depth - 1)) * bytes;
+
+	memcpy(at + 8, (const uint8_t *)entry + 8, sizeof entry->base - 8);
+	if (bytes > sizeof entry->base)
+		memcpy(at + sizeof entry->base,
+		       (const uint8_t *)entry + sizeof entry->base,
+		       sizeof *entry - sizeof entry->base);
+	ena_store_release(at, entry);
+}
+
+static void publish(struct ena_nic *nic, uint16_t n)
+{
+	struct ena_rx_batch *batch = &nic->path->batches[n];
+	uint16_t posted = nic->state->cq[n].posted;
+
+	if (!batch->count)
+		return;
+	store_entry(nic, n, (uint16_t)(posted - batch->count), &batch->first);
+	trace_ena_rx(n, batch->count, posted);
+	batch->count = 0;
+}
+
+static void post(struct ena_nic *nic, uint16_t n,
+		 struct ena_eth_io_rx_cdesc_ext *entry)
+{
+	struct ena_rx_batch *batch = &nic->path->batches[n];
+	struct ena_cq_state *cq = &nic->state->cq[n];
+	uint32_t status = le32_get(entry->base.status);
+
+	entry->base.status = le32_put(
+		(uint32_t)bits_put(ENA_ETH_IO_RX_CDESC_PHASE, status,
+				   ena_phase_of(cq->posted, cq->depth)));
+	if (batch->count)
+		store_entry(nic, n, cq->posted, entry);
+	else
+		batch->first = *entry;
+	nic->path->rx_posted |= BIT(n);
+	cq->posted++;
+	if (++batch->count >= BATCH_MAX || batch->count >= cq->depth)
+		publish(nic, n);
+}
+
+static void publish_all(struct ena_nic *nic)
+{
+	for (uint64_t left = nic->path->rx_posted; left; left &= left - 1) {
+		uint16_t n = (uint16_t)__builtin_ctzll(left);
+
+		publish(nic, n);
+		ena_interrupt_posted(nic, n, true);
+	}
+	nic->path->rx_posted = 0;
+}
+
+/* What a completion says of the frame. */
+static uint32_t status_of(const struct arrival *a, struct tally *tally)
+{
+	const struct ena_frame_info *info = &a->info;
+	const struct ena_frame *frame = a->frame;
+	bool is_done = frame->flags & ENA_FRAME_L4_CSUM_GOOD;
+	bool l3_bad = false, l4_bad = false, l4_checked = false;
+	uint64_t status;
+
+	if (!(frame->flags & (ENA_FRAME_L3_CSUM | ENA_FRAME_TSO)))
+		l3_bad = !ena_frame_l3_csum_is_good(frame, info);
+	if (info->l4_proto && (info->is_whole || is_done)) {
+		l4_checked = true;
+		l4_bad = !is_done && !ena_frame_l4_csum_is_good(frame, info);
+	}
+	tally->bad += l3_bad || l4_bad;
+	status = bits_put(ENA_ETH_IO_RX_CDESC_L3_PROTO_IDX,
+			  ENA_ETH_IO_RX_CDESC_BUFFER, info->l3_proto);
+	status = bits_put(ENA_ETH_IO_RX_CDESC_L4_PROTO_IDX, status,
+			  info->l4_proto);
+	status = bits_put(ENA_ETH_IO_RX_CDESC_SRC_VLAN_CNT, status,
+			  info->vlan_count);
+	status |= l3_bad ? ENA_ETH_IO_RX_CDESC_L3_CSUM_ERR : 0;
+	status |= l4_bad ? ENA_ETH_IO_RX_CDESC_L4_CSUM_ERR : 0;
+	status |= l4_checked ? ENA_ETH_IO_RX_CDESC_L4_CSUM_CHECKED : 0;
+	status |= info->is_fragment ? ENA_ETH_IO_RX_CDESC_IPV4_FRAG : 0;
+	return (uint32_t)status;
+}
+
+static void spoil(struct ena_nic *nic, struct ena_eth_io_rx_cdesc *entry)
+{
+	uint64_t value;
+
+	if (fault(nic, ena_fault_rx_req_id, &value))
+		entry->req_id = le16_put((uint16_t)value);
+	/* For drivers that do not look at those bits, a packet without an end:
+	 * the next one begins in its midst. */
+	if (fault(nic, ena_fault_rx_malformed, &value))
+		entry->status = le32_put(
+			(uint32_t)((le32_get(entry->status) &
+				    ~(uint32_t)ENA_ETH_IO_RX_CDESC_LAST) |
+				   ENA_ETH_IO_RX_CDESC_MBZ7 |
+				   ENA_ETH_IO_RX_CDESC_MBZ17));
+}
+
+static void fill_extension(const struct ena_nic *nic,
+			   struct ena_eth_io_rx_cdesc_ext *entry, uint64_t iova)
+{
+	uint64_t now_ns = ena_phc_now_ns(nic);
+
+	entry->buff_addr_lo = le32_put((uint32_t)iova);
+	entry->buff_addr_hi = le16_put((uint16_t)(iova >> 32));
+	entry->reserved = le16_put(0);
+	entry->timestamp_lo = le32_put((uint32_t)now_ns);
+	entry->timestamp_hi = le32_put((uint32_t)(now_ns >> 32));
+}
+
+/* One for each buffer; the first and the last of them say so. */
+static void post_buffers(struct ena_nic *nic, const struct arrival *a,
+			 uint32_t status, uint32_t length,
+			 const struct slots *slots)
+{
+	const struct ena_cq_state *cq = &nic->state->cq[a->queue];
+	struct ena_eth_io_rx_cdesc_ext entry;
+
+	for (unsigned int i = 0; i < slots->count; i++) {
+		const struct buffer *buffer = &slots->buffers[i];
+		uint32_t size = buffer->size < length ? buffer->size : length;
+		uint64_t bits = status;
+
+		if (!i)
+			bits |= ENA_ETH_IO_RX_CDESC_FIRST;
+		if (i + 1 == slots->count)
+			bits |= ENA_ETH_IO_RX_CDESC_LAST;
+		entry.base = (struct ena_eth_io_rx_cdesc){
+			.status = le32_put((uint32_t)bits),
+			.length = le16_put((uint16_t)size),
+			.req_id = le16_put(buffer->req_id),
+			.hash = le32_put(a->hash),
+			.sub_qid = le16_put(a->queue),
+		};
+		if (cq->entry_words > 4)
+			fill_extension(nic, &entry, buffer->iova);
+		if (nic->fn->faults.rule_count)
+			spoil(nic, &entry.base);
+		post(nic, a->queue, &entry);
+		length -= size;
+	}
+}
+
+/* ---- Faults that are not in completions ---- */
+
+/* More buffers for a packet than are allowed, if there are so many. */
+static void add_useless_buffers(struct ena_nic *nic, uint16_t n,
+				struct slots *slots)
+{
+	const struct ena_sq_state *sq = &nic->state->sq[n];
+	unsigned int most = nic->profile->packet_descs + 3u;
+
+	if (most > BUFFERS || !has_buffers(nic, n, most))
+		return;
+	for (; slots->count < most; slots->count++)
+		slots->buffers[slots->count] = read_buffer(
+			nic, n, (uint16_t)(sq->consumed + slots->count));
+}
+
+static void corrupt(const struct slots *slots, uint64_t at)
+{
+	for (unsigned int i = 0; i < slots->piece_count; i++) {
+		const struct iovec *piece = &slots->pieces[i];
+
+		if (at < piece->iov_len) {
+			((uint8_t *)piece->iov_base)[at] ^= 0xff;
+			return;
+		}
+		at -= piece->iov_len;
+	}
+}
+
+static void spoil_frame(struct ena_nic *nic, uint16_t n, struct slots *slots)
+{
+	uint64_t value;
+
+	if (fault(nic, ena_fault_rx_corrupt, &value))
+		corrupt(slots, value);
+	if (fault(nic, ena_fault_rx_descs, &value))
+		add_useless_buffers(nic, n, slots);
+}
+
+/* ---- Frames ---- */
+
+static void drop(struct tally *tally, const struct arrival *a, bool is_overrun)
+{
+	trace_ena_rx_dropped(a->queue, a->frame->length, is_overrun);
+	tally->drops++;
+	tally->overruns += is_overrun;
+}
+
+/* Most frames fit one buffer, and nothing is left to do to them. */
+static bool give_simply(struct ena_nic *nic, const struct arrival *a,
+			uint32_t status, struct tally *tally)
+{
+	const struct ena_frame *frame = a->frame;
+	struct ena_sq_state *sq = &nic->state->sq[a->queue];
+	struct slots slots;
+	uint64_t size = frame->length;
+
+	if (frame->flags & ENA_FRAME_LEFT_TO_DO || nic->fn->faults.rule_count ||
+	    !has_buffers(nic, a->queue, 1))
+		return false;
+	slots.buffers[0] = read_buffer(nic, a->queue, sq->consumed);
+	if (slots.buffers[0].size < size)
+		return false;
+	slots.pieces[0].iov_base = pcie_dma_near(nic->fn, &nic->path->rx_near,
+						 slots.buffers[0].iova, &size);
+	if (!slots.pieces[0].iov_base || size < frame->length)
+		return false;
+	ena_frame_put_wire(frame, 0,
+			   &(struct ena_frame_room){ slots.pieces, 1 });
+	sq->consumed++;
+	slots.count = 1;
+	post_buffers(nic, a, status, frame->length, &slots);
+	tally->packets++;
+	tally->bytes += frame->length;
+	return true;
+}
+
+static void give(struct ena_nic *nic, const struct arrival *a, uint32_t status,
+		 unsigned int segment, struct tally *tally)
+{
+	uint32_t length = ena_frame_wire_length(a->frame, segment);
+	struct ena_sq_state *sq = &nic->state->sq[a->queue];
+	struct ena_frame_room room;
+	struct slots slots;
+	enum room found = find_room(nic, a->queue, length, &slots);
+	uint64_t ignored;
+
+	if (found == ROOM && fault(nic, ena_fault_rx_starve, &ignored))
+		found = NO_BUFFER;
+	/* Buffers that cannot be reached would be in the way for ever. */
+	if (found == OUT_OF_REACH)
+		sq->consumed = (uint16_t)(sq->consumed + slots.count);
+	if (found != ROOM) {
+		drop(tally, a, found == NO_BUFFER);
+		return;
+	}
+	room = (struct ena_frame_room){ slots.pieces, slots.piece_count };
+	ena_frame_put_wire(a->frame, segment, &room);
+	if (nic->fn->faults.rule_count)
+		spoil_frame(nic, a->queue, &slots);
+	sq->consumed = (uint16_t)(sq->consumed + slots.count);
+	post_buffers(nic, a, status, length, &slots);
+	tally->packets++;
+	tally->bytes += length;
+}
+
+/* How many frames it is on a wire, if they can be taken at all. */
+static uint32_t count_frames(const struct ena_nic *nic, const struct arrival *a)
+{
+	uint32_t most =
+		nic->max_mtu + ENA_ETHER_HEADER_BYTES + 2 * ENA_TAG_BYTES;
+	const struct ena_frame *frame = a->frame;
+
+	if (a->queue >= ENA_QUEUES || !nic->queues[a->queue].descs ||
+	    !nic->queues[a->queue].entries || !frame->length)
+		return 0;
+	if (!(frame->flags & ENA_FRAME_LEFT_TO_DO))
+		return frame->length <= most;
+	return ena_frame_wire_length(frame, 0) <= most
+		       ? ena_frame_wire_count(frame)
+		       : 0;
+}
+
+static void take(struct ena_nic *nic, const struct arrival *a,
+		 struct tally *tally)
+{
+	uint64_t ignored;
+	uint32_t status;
+
+	if (fault(nic, ena_fault_rx_drop, &ignored))
+		return;
+	if (!a->count) {
+		drop(tally, a, false);
+		return;
+	}
+	status = status_of(a, tally);
+	if (give_simply(nic, a, status, tally))
+		return;
+	for (unsigned int i = 0; i < a->count; i++)
+		give(nic, a, status, i, tally);
+}
+
+/* ---- Waiting for buffers ---- */
+
+/* As many as are of the size of the next; more than a ring has: no use. */
+static uint32_t buffers_needed(const struct ena_nic *nic,
+			       const struct arrival *a)
+{
+	uint32_t length = ena_frame_wire_length(a->frame, 0);
+	const struct ena_sq_state *sq = &nic->state->sq[a->queue];
+	uint32_t size = read_buffer(nic, a->queue, sq->consumed).size;
+
+	return a->count * ((length + size - 1) / size);
+}
+
+static bool is_full(struct ena_nic *nic, const struct arrival *a)
+{
+	const struct ena_sq_state *sq = &nic->state->sq[a->queue];
+	uint16_t known = (uint16_t)(sq->doorbell - sq->consumed);
+	uint32_t needs;
+
+	/* What a burst takes at most, but for super-packets. */
+	if (known >= ENA_BURST && known <= sq->depth &&
+	    !(a->frame->flags & ENA_FRAME_TSO))
+		return false;
+	needs = buffers_needed(nic, a);
+	if (needs >= sq->depth || has_buffers(nic, a->queue, needs))
+		return false;
+	nic->path->full.queue = a->queue;
+	nic->path->full.needs = (uint16_t)needs;
+	return true;
+}
+
+/* To go on for a frame or two would be to wait again at once. */
+static uint16_t enough(const struct ena_nic *nic)
+{
+	const struct ena_path *path = nic->path;
+	uint32_t depth = nic->state->sq[path->full.queue].depth;
+	uint32_t some = depth / 8 < ENA_BURST ? depth / 8 : ENA_BURST;
+
+	if (path->full.has_given_up)
+		return (uint16_t)(depth / 4);
+	return path->full.needs > some ? path->full.needs : (uint16_t)some;
+}
+
+/* Patience is had again with a driver that has given much. */
+static void forgive(struct ena_nic *nic)
+{
+	struct ena_path *path = nic->path;
+
+	if (path->full.has_given_up &&
+	    ena_sq_look(nic, path->full.queue) >= enough(nic))
+		path->full.has_given_up = false;
+}
+
+/* True: the frame stays with its sender. */
+static bool must_wait(struct ena_nic *nic, const struct arrival *a)
+{
+	struct ena_path *path = nic->path;
+
+	if (!a->count)
+		return false;
+	if (a->queue == path->full.queue)
+		forgive(nic);
+	if (!is_full(nic, a) || nic->state->sq[a->queue].is_stopped ||
+	    path->full.has_given_up)
+		return false;
+	if (!path->full.is_waiting)
+		rt_timer_start(nic->fn->loop, &path->full.patience,
+			       rt_loop_now_ns(nic->fn->loop) + PATIENCE_NS);
+	path->full.is_waiting = true;
+	return true;
+}
+
+void ena_rx_end_wait(struct ena_nic *nic)
+{
+	struct ena_path *path = nic->path;
+
+	if (!path->full.is_waiting)
+		return;
+	path->full.is_waiting = false;
+	rt_timer_stop(nic->fn->loop, &path->full.patience);
+	ena_port_resume(&nic->port);
+}
+
+void ena_rx_look(struct ena_nic *nic)
+{
+	if (ena_sq_look(nic, nic->path->full.queue) >= enough(nic))
+		ena_rx_end_wait(nic);
+}
+
+void ena_rx_lost_patience(struct rt_timer *timer)
+{
+	struct ena_path *path =
+		rt_container_of(timer, struct ena_path, full.patience);
+
+	path->full.has_given_up = true;
+	ena_rx_end_wait(path->nic);
+}
+
+/* ---- Bursts ---- */
+
+static void choose_queue(const struct ena_nic *nic, struct arrival *a)
+{
+	bool is_hashed = a->info.l3_proto != ENA_ETH_IO_L3_PROTO_UNKNOWN;
+
+	a->hash = is_hashed ? ena_rss_hash(nic, a->frame, &a->info) : 0;
+	a->queue = ena_flow_queue(nic, a->frame, &a->info);
+	if (a->queue == ENA_NO_QUEUE)
+		a->queue = ena_rss_queue(nic, a->hash, is_hashed);
+}
+
+/* The place where the frame will be, if all before it need one buffer. */
+static void ask_for_buffer(struct ena_nic *nic, uint16_t n, unsigned int ahead)
+{
+	const struct ena_sq_state *sq = &nic->state->sq[n];
+	struct buffer buffer;
+	uint64_t size = 64;
+	uint8_t *bytes;
+
+	if (!nic->queues[n].descs)
+		return;
+	buffer = read_buffer(nic, n, (uint16_t)(sq->consumed + ahead));
+	bytes = pcie_dma_near(nic->fn, &nic->path->rx_near, buffer.iova, &size);
+	if (bytes)
+		__builtin_prefetch(bytes, 1);
+}
+
+static void add_up(struct ena_nic *nic, const struct tally *tally)
+{
+	struct ena_guest_counters *guest = &nic->state->counters;
+
+	rt_counter_add(&nic->counters.rx_packets, tally->packets);
+	rt_counter_add(&nic->counters.rx_bytes, tally->bytes);
+	rt_counter_add(&guest->rx_packets, tally->packets);
+	rt_counter_add(&guest->rx_bytes, tally->bytes);
+	if (tally->bad)
+		rt_counter_add(&nic->counters.rx_csum_errors, tally->bad);
+	if (!tally->drops)
+		return;
+	rt_counter_add(&nic->counters.rx_drops, tally->drops);
+	rt_counter_add(&nic->counters.rx_overruns, tally->overruns);
+	rt_counter_add(&guest->rx_drops, tally->drops);
+	rt_counter_add(&guest->rx_overruns, tally->overruns);
+}
+
+static unsigned int take_burst(struct ena_nic *nic,
+			       const struct ena_frame *frames,
+			       unsigned int count)
+{
+	struct arrival arrivals[ENA_BURST];
+	uint8_t ahead[ENA_QUEUES] = { 0 };
+	struct tally tally = { 0 };
+	unsigned int taken;
+
+	for (unsigned int i = 0; i < count; i++) {
+		struct arrival *a = &arrivals[i];
+
+		a->frame = &frames[i];
+		ena_frame_parse(a->frame, &a->info);
+		choose_queue(nic, a);
+		a->count = count_frames(nic, a);
+		if (a->queue < ENA_QUEUES)
+			ask_for_buffer(nic, a->queue, ahead[a->queue]++);
+	}
+	for (taken = 0; taken < count; taken++) {
+		if (must_wait(nic, &arrivals[taken]))
+			break;
+		take(nic, &arrivals[taken], &tally);
+	}
+	publish_all(nic);
+	add_up(nic, &tally);
+	return taken;
+}
+
+bool ena_rx_is_deaf(struct ena_port *port)
+{
+	struct ena_nic *nic = rt_container_of(port, struct ena_nic, port);
+
+	if (!nic->path)
+		return true;
+	if (nic->path->is_paused)
+		return false; /* it refuses */
+	if (!ena_is_working(nic) || nic->state->is_link_down ||
+	    ena_rss_queue(nic, 0, false) == ENA_NO_QUEUE)
+		return true;
+	ena_path_locate(nic);
+	forgive(nic);
+	return nic->path->full.has_given_up;
+}
+
+unsigned int ena_rx_deliver(struct ena_port *port,
+			    const struct ena_frame *frames, unsigned int count)
+{
+	struct ena_nic *nic = rt_container_of(port, struct ena_nic, port);
+	unsigned int taken = 0, burst, n;
+
+	if (nic->path && nic->path->is_paused)
+		return 0;
+	if (!nic->path || !ena_is_working(nic) || nic->state->is_link_down)
+		return count;
+	ena_path_locate(nic);
+	do {
+		burst = count - taken < ENA_BURST ? count - taken : ENA_BURST;
+		n = take_burst(nic, frames + taken, burst);
+		taken += n;
+	} while (n == burst && taken < count);
+	ena_path_worked(nic->path, rt_loop_now_ns(nic->fn->loop));
+	return taken;
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Sending: a burst of packets is walked, made into frames, offered to the port
+ * and completed.  Each packet gets one completion, whatever became of it.
+ *
+ * What the port does not take stays in the queue and is walked again later: the
+ * queue's index and metadata go on only behind what was dealt with.  A port
+ * that stays stuck is given up, and is not waited for until it resumes: what it
+ * does not take is dropped.
+ */
+#include "ena/queue.h"
+#include "ena/trace.h"
+#include "firmware/rt/clock.h"
+
+#define PATIENCE_NS (100 * RT_NS_PER_MS)
+static_assert(ENA_BURST <= 64, "frames are bits");
+
+/* What a burst adds to the counters. */
+struct tally {
+	uint64_t packets, bytes, drops, tso;
+};
+
+static bool fault(struct ena_nic *nic, enum ena_fault point, uint64_t *value)
+{
+	return nic->fn->faults.rule_count &&
+	       rt_fault(&nic->fn->faults, point, value);
+}
+
+/* ---- Completions ---- */
+
+static void fill_timestamp(const struct ena_nic *nic,
+			   struct ena_eth_io_tx_cdesc_ext *entry)
+{
+	uint64_t now_ns = ena_phc_now_ns(nic);
+
+	entry->timestamp_lo = le32_put((uint32_t)now_ns);
+	entry->timestamp_hi = le32_put((uint32_t)(now_ns >> 32));
+}
+
+static void store_completion(struct ena_nic *nic, uint16_t n, uint16_t number,
+			     const struct ena_eth_io_tx_cdesc_ext *entry)
+{
+	const struct ena_cq_state *cq = &nic->state->cq[n];
+	size_t bytes = cq->entry_words * 4u;
+	uint8_t *at =
+		nic->queues[n].entries + (number & (cq->depth - 1)) * bytes;
+
+	if (bytes > sizeof entry->base)
+		memcpy(at + sizeof entry->base, &entry->timestamp_lo,
+		       sizeof *entry - sizeof entry->base);
+	ena_store_release(at, &entry->base);
+}
+
+/* False: a fault keeps it. */
+static bool spoil(struct ena_nic *nic, struct ena_eth_io_tx_cdesc *entry)
+{
+	uint64_t value;
+
+	if (fault(nic, ena_fault_tx_stall, &value))
+		return false;
+	if (fault(nic, ena_fault_tx_req_id, &value))
+		entry->req_id = le16_put((uint16_t)value);
+	if (fault(nic, ena_fault_tx_malformed, &value))
+		entry->flags |= ENA_ETH_IO_TX_CDESC_MBZ;
+	return true;
+}
+
+/*
+ * The packets up to `count`, the last of them first: so the driver, which looks
+ * for the first, finds all of them once it finds one.
+ */
+static void complete(struct ena_nic *nic, uint16_t n, unsigned int count)
+{
+	const struct ena_tx_burst *burst = &nic->path->burst;
+	struct ena_cq_state *cq = &nic->state->cq[n];
+	struct ena_eth_io_tx_cdesc_ext entries[ENA_BURST];
+	unsigned int posted = 0;
+
+	for (unsigned int i = 0; i < count; i++) {
+		const struct ena_tx_packet *packet = &burst->packets[i];
+		uint16_t number = (uint16_t)(cq->posted + posted);
+
+		if (packet->is_nameless)
+			continue;
+		entries[posted].base = (struct ena_eth_io_tx_cdesc){
+			.req_id = le16_put(packet->req_id),
+			.flags = ena_phase_of(number, cq->depth),
+			.sub_qid = le16_put(n),
+			.sq_head_idx = le16_put(packet->end),
+		};
+		if (nic->fn->faults.rule_count &&
+		    !spoil(nic, &entries[posted].base))
+			continue;
+		posted++;
+	}
+	if (cq->entry_words > 2)
+		for (unsigned int i = 0; i < posted; i++)
+			fill_timestamp(nic, &entries[i]);
+	for (unsigned int i = posted; i--;)
+		store_completion(nic, n, (uint16_t)(cq->posted + i),
+				 &entries[i]);
+	cq->posted = (uint16_t)(cq->posted + posted);
+	if (posted)
+		ena_interrupt_posted(nic, n, false);
+}
+
+/* ---- Sending ---- */
+
+static void make_frames(struct ena_nic *nic)
+{
+	struct ena_tx_burst *burst = &nic->path->burst;
+	bool is_down = nic->state->is_link_down;
+	uint64_t ignored;
+
+	burst->frame_count = 0;
+	for (unsigned int i = 0; i < burst->count; i++) {
+		struct ena_tx_packet *packet = &burst->packets[i];
+
+		if (!packet->has_frame)
+			continue;
+		ena_tx_frame(nic, packet, burst->headers[i],
+			     &burst->frames[burst->frame_count]);
+		packet->has_frame &= !is_down;
+		if (fault(nic, ena_fault_tx_drop, &ignored))
+			packet->has_frame = false;
+		burst->frame_count += packet->has_frame;
+	}
+}
+
+static void wait_for_port(struct ena_nic *nic)
+{
+	struct ena_path *path = nic->path;
+
+	path->is_blocked = true;
+	rt_timer_start(nic->fn->loop, &path->patience,
+		       rt_loop_now_ns(nic->fn->loop) + PATIENCE_NS);
+}
+
+/* How many packets, from the first, are dealt with when so many frames are. */
+static unsigned int packets_of(const struct ena_tx_burst *burst,
+			       unsigned int frames)
+{
+	unsigned int i;
+
+	for (i = 0; i < burst->count; i++) {
+		if (burst->packets[i].has_frame && !frames)
+			break;
+		frames -= burst->packets[i].has_frame;
+	}
+	return i;
+}
+
+static void tally_frame(struct tally *tally, const struct ena_frame *frame)
+{
+	unsigned int count;
+
+	tally->bytes += frame->length;
+	if (!(frame->flags & ENA_FRAME_TSO)) {
+		tally->packets++;
+		return;
+	}
+	count = ena_frame_wire_count(frame);
+	tally->tso++;
+	tally->packets += count;
+	tally->bytes +=
+		(uint64_t)(count - 1) * (frame->l4_offset + frame->l4_length);
+}
+
+static void drop_packet(uint16_t n, struct tally *tally,
+			const struct ena_tx_packet *packet)
+{
+	trace_ena_tx_dropped(n, packet->req_id, packet->length);
+	tally->drops++;
+}
+
+/* lost: bit i: the port has not taken frame i. */
+static void add_up(struct ena_nic *nic, uint16_t n, uint64_t lost,
+		   unsigned int count)
+{
+	const struct ena_tx_burst *burst = &nic->path->burst;
+	struct ena_guest_counters *guest = &nic->state->counters;
+	struct tally tally = { 0 };
+	unsigned int frame = 0;
+
+	for (unsigned int i = 0; i < count; i++) {
+		const struct ena_tx_packet *packet = &burst->packets[i];
+
+		bool is_lost = packet->has_frame && lost & BIT(frame);
+
+		if (packet->has_frame && !is_lost)
+			tally_frame(&tally, &burst->frames[frame]);
+		else
+			drop_packet(n, &tally, packet);
+		frame += packet->has_frame;
+	}
+	rt_counter_add(&nic->counters.tx_packets, tally.packets);
+	rt_counter_add(&nic->counters.tx_bytes, tally.bytes);
+	rt_counter_add(&guest->tx_packets, tally.packets);
+	rt_counter_add(&guest->tx_bytes, tally.bytes);
+	if (tally.tso)
+		rt_counter_add(&nic->counters.tso_packets, tally.tso);
+	if (!tally.drops)
+		return;
+	rt_counter_add(&nic->counters.tx_drops, tally.drops);
+	rt_counter_add(&guest->tx_drops, tally.drops);
+}
+
+/* Behind those packets, the queue goes on. */
+static void advance(struct ena_nic *nic, uint16_t n, unsigned int count)
+{
+	const struct ena_tx_packet *last = &nic->path->burst.packets[count - 1];
+	struct ena_sq_state *sq = &nic->state->sq[n];
+
+	sq->consumed = last->end;
+	sq->meta = last->meta;
+	trace_ena_tx(n, (uint16_t)count, sq->consumed);
+}
+
+/*
+ * Offer all frames.  A stuck port that was given up loses what it does not
+ * take, one by one: those behind it may be for somebody else.  Returns how many
+ * were dealt with; *lost: how many of them were not taken.
+ */
+static unsigned int offer(struct ena_nic *nic, uint64_t *lost)
+{
+	const struct ena_tx_burst *burst = &nic->path->burst;
+	unsigned int done = 0;
+
+	*lost = 0;
+	while (done < burst->frame_count) {
+		done += ena_port_send(&nic->port, burst->frames + done,
+				      burst->frame_count - done);
+		if (done == burst->frame_count || !nic->path->has_given_up)
+			break;
+		*lost |= BIT(done);
+		done++;
+	}
+	return done;
+}
+
+unsigned int ena_tx_burst(struct ena_nic *nic, uint16_t n, uint16_t available)
+{
+	struct ena_tx_burst *burst = &nic->path->burst;
+	unsigned int done, count;
+	uint64_t lost;
+
+	ena_tx_gather(nic, n, available);
+	if (!burst->count)
+		return 0;
+	make_frames(nic);
+	done = offer(nic, &lost);
+	count = packets_of(burst, done);
+	if (done < burst->frame_count)
+		wait_for_port(nic);
+	if (!count)
+		return 0;
+	advance(nic, n, count);
+	add_up(nic, n, lost, count);
+	complete(nic, n, count);
+	return count;
+}
