@@ -31,10 +31,11 @@
 struct boot {
 	/* What was asked for. */
 	const char *image; /* NULL: the running card */
-	const char *firmware, *qemu_path, *console, *qmp, *accel;
+	const char *firmware, *qemu_path, *console, *qmp, *accel, *nic;
 	uint64_t memory;
 	unsigned int cpus;
 	char **extra; /* NULL-terminated */
+	json_t *only; /* names of functions; NULL: all */
 	/* What came of it. */
 	char folder[PATH_MAX];
 	struct ctl_qemu found;
@@ -51,6 +52,8 @@ enum key {
 	KEY_CONSOLE,
 	KEY_QMP,
 	KEY_ACCEL,
+	KEY_NIC,
+	KEY_FUNCTION,
 };
 
 static const struct argp_option options[] = {
@@ -60,6 +63,14 @@ static const struct argp_option options[] = {
 	{ "cpus", KEY_CPUS, "N", 0, "Of the guest (default: 2)", 0 },
 	{ "accel", KEY_ACCEL, "NAME", 0,
 	  "kvm, tcg, or auto: KVM where it works (default: auto)", 0 },
+	{ "nic", KEY_NIC, "WHERE", 0,
+	  "Where IMAGE's guest has a network: user (without privileges), "
+	  "tap:NAME or none (default: user)",
+	  0 },
+	{ "function", KEY_FUNCTION, "NAME", 0,
+	  "Of the running card: attach this one, and what else is named so "
+	  "(default: all)",
+	  0 },
 	{ "console", KEY_CONSOLE, "WHERE", 0,
 	  "The serial console: stdio, unix:PATH, file:PATH or none (default: "
 	  "stdio)",
@@ -109,6 +120,15 @@ static void set_accel(struct boot *boot, const char *text,
 	boot->accel = text;
 }
 
+static void set_nic(struct boot *boot, const char *text,
+		    const struct argp_state *state)
+{
+	if (!ctl_card_knows_nic(text))
+		argp_error(state, "--nic is user, tap:NAME or none, not '%s'",
+			   text);
+	boot->nic = text;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct boot *boot = state->input;
@@ -132,6 +152,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_QMP:
 		boot->qmp = arg;
+		return 0;
+	case KEY_NIC:
+		set_nic(boot, arg, state);
+		return 0;
+	case KEY_FUNCTION:
+		if (!boot->only)
+			boot->only = json_array();
+		json_array_append_new(boot->only, json_string(arg));
 		return 0;
 	case KEY_QEMU:
 		boot->qemu_path = arg;
@@ -340,13 +368,53 @@ static enum ctl_exit run_qemu(struct boot *boot)
 /* A card of our own, if there is an image to serve. */
 static enum ctl_exit start_card(struct ctl *ctl, struct boot *boot)
 {
+	struct ctl_card wanted = { .image = boot->image,
+				   .nic = boot->nic,
+				   .cpus = boot->cpus };
+
 	if (!boot->image)
 		return CTL_DONE;
 	ctl->socket_dir = boot->folder;
-	return ctl_card_start(&boot->card, boot->folder, boot->image,
-			      boot->cpus)
-		       ? CTL_DONE
-		       : CTL_REFUSED;
+	return ctl_card_start(&boot->card, boot->folder, &wanted) ? CTL_DONE
+								  : CTL_REFUSED;
+}
+
+static const json_t *find_function(const json_t *functions, const char *name)
+{
+	const json_t *function;
+	size_t i;
+
+	json_array_foreach(functions, i, function)
+	{
+		if (!strcmp(ctl_text(function, "name"), name))
+			return function;
+	}
+	return NULL;
+}
+
+/* Those that were named, in that order. */
+static bool attach_named(struct boot *boot, const json_t *functions)
+{
+	json_t *chosen = json_array();
+	const json_t *name;
+	size_t i;
+
+	json_array_foreach(boot->only, i, name)
+	{
+		const json_t *found =
+			find_function(functions, json_string_value(name));
+
+		if (!found) {
+			ctl_complain("the card has no function %s",
+				     json_string_value(name));
+			json_decref(chosen);
+			return false;
+		}
+		json_array_append_new(chosen, json_deep_copy(found));
+	}
+	ctl_qemu_add_devices(&boot->argv, chosen, true);
+	json_decref(chosen);
+	return true;
 }
 
 static enum ctl_exit attach(struct ctl *ctl, struct boot *boot)
@@ -356,10 +424,13 @@ static enum ctl_exit attach(struct ctl *ctl, struct boot *boot)
 
 	/* QEMU is not to wait for us. */
 	ctl_disconnect(ctl);
-	if (status == CTL_DONE)
+	if (status == CTL_DONE && !boot->only)
 		ctl_qemu_add_devices(&boot->argv,
 				     json_object_get(result, "functions"),
 				     true);
+	else if (status == CTL_DONE &&
+		 !attach_named(boot, json_object_get(result, "functions")))
+		status = CTL_REFUSED;
 	json_decref(result);
 	for (char **word = boot->extra; *word; word++)
 		ctl_argv_add(&boot->argv, "%s", *word);
@@ -406,6 +477,7 @@ enum ctl_exit ctl_boot(struct ctl *ctl, int argc, char **argv)
 	struct boot boot = { .firmware = "seabios",
 			     .console = "stdio",
 			     .accel = "auto",
+			     .nic = "user",
 			     .memory = UINT64_C(1) << 30,
 			     .cpus = 2 };
 	enum ctl_exit status;
@@ -420,5 +492,6 @@ enum ctl_exit ctl_boot(struct ctl *ctl, int argc, char **argv)
 	status = run(ctl, &boot);
 	ctl_folder_remove(boot.folder);
 	ctl_argv_free(&boot.argv);
+	json_decref(boot.only);
 	return status;
 }

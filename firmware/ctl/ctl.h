@@ -88,13 +88,17 @@ void ctl_table_free(struct ctl_table *table);
 /* The commands, one function each. */
 enum ctl_exit ctl_boot(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_bugs(struct ctl *ctl, int argc, char **argv);
+enum ctl_exit ctl_capture(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_config(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_faults(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_help(struct ctl *ctl, int argc, char **argv);
+enum ctl_exit ctl_link(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_metrics(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_qemu_args(struct ctl *ctl, int argc, char **argv);
+enum ctl_exit ctl_queues(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_regs(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_reset(struct ctl *ctl, int argc, char **argv);
+enum ctl_exit ctl_statistics(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_status(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_stop(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_trace(struct ctl *ctl, int argc, char **argv);

@@ -40,23 +40,57 @@ static void find_program(char *path, size_t size)
 		snprintf(path, size, "nitro-card");
 }
 
-static bool write_config(const char *path, const char *folder,
-			 const char *image, unsigned int cpus)
+bool ctl_card_knows_nic(const char *nic)
 {
-	RT_FREE char *whole = realpath(image, NULL);
+	return !strcmp(nic, "user") || !strcmp(nic, "none") ||
+	       (!strncmp(nic, "tap:", 4) && nic[4]);
+}
+
+static json_t *describe_volume(const struct ctl_card *card, const char *path)
+{
+	return json_pack("{s:{s:s, s:i, s:{s:s}}}", "ebs", "name", "ebs0",
+			 "vcpus", (int)card->cpus, "volume", "file", path);
+}
+
+static json_t *describe_nic(const char *nic)
+{
+	json_t *uplink = strcmp(nic, "user")
+				 ? json_pack("{s:s}", "tap", nic + 4)
+				 : json_pack("{s:b}", "user", 1);
+
+	return json_pack("{s:{s:s, s:o}}", "ena", "name", "eth0", "uplink",
+			 uplink);
+}
+
+/* NULL: the path is not UTF-8. */
+static json_t *describe(const struct ctl_card *card, const char *folder,
+			const char *path)
+{
+	json_t *volume = describe_volume(card, path), *functions;
+
+	if (!volume)
+		return NULL;
+	functions = json_pack("[o]", volume);
+	if (strcmp(card->nic, "none") != 0)
+		json_array_append_new(functions, describe_nic(card->nic));
+	return json_pack("{s:{s:s, s:s}, s:o}", "card", "name", "boot",
+			 "socket-dir", folder, "functions", functions);
+}
+
+static bool write_config(const char *path, const char *folder,
+			 const struct ctl_card *card)
+{
+	RT_FREE char *whole = realpath(card->image, NULL);
 	json_t *config;
 	int status;
 
 	if (!whole) {
-		ctl_complain("%s: %s", image, strerror(errno));
+		ctl_complain("%s: %s", card->image, strerror(errno));
 		return false;
 	}
-	config = json_pack("{s:{s:s, s:s}, s:[{s:{s:s, s:i, s:{s:s}}}]}",
-			   "card", "name", "boot", "socket-dir", folder,
-			   "functions", "ebs", "name", "ebs0", "vcpus",
-			   (int)cpus, "volume", "file", whole);
+	config = describe(card, folder, whole);
 	if (!config) {
-		ctl_complain("%s: its path is not UTF-8", image);
+		ctl_complain("%s: its path is not UTF-8", card->image);
 		return false;
 	}
 	status = json_dump_file(config, path, JSON_INDENT(2));
@@ -149,8 +183,8 @@ static bool is_raw(const char *image)
 	return true;
 }
 
-bool ctl_card_start(struct ctl_child *card, const char *folder,
-		    const char *image, unsigned int cpus)
+bool ctl_card_start(struct ctl_child *child, const char *folder,
+		    const struct ctl_card *card)
 {
 	char program[PATH_MAX + 16], path[PATH_MAX];
 	struct ctl_argv argv = { 0 };
@@ -160,15 +194,15 @@ bool ctl_card_start(struct ctl_child *card, const char *folder,
 	snprintf(path, sizeof path, "%s/card.log", folder);
 	log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	snprintf(path, sizeof path, "%s/card.yaml", folder);
-	if (log < 0 || !is_raw(image) ||
-	    !write_config(path, folder, image, cpus))
+	if (log < 0 || !is_raw(card->image) ||
+	    !write_config(path, folder, card))
 		return false;
 	find_program(program, sizeof program);
 	ctl_argv_add(&argv, "%s", program);
 	ctl_argv_add(&argv, "--config");
 	ctl_argv_add(&argv, "%s", path);
-	*card = (struct ctl_child){ .name = "nitro-card" };
-	has_started = start_and_wait(card, argv.words, folder, log);
+	*child = (struct ctl_child){ .name = "nitro-card" };
+	has_started = start_and_wait(child, argv.words, folder, log);
 	ctl_argv_free(&argv);
 	return has_started;
 }

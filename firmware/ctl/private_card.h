@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A nitro-card of our own, which serves one image to one guest. */
+/* A nitro-card of our own, which serves an image and a NIC to one guest. */
 #ifndef FIRMWARE_CTL_PRIVATE_CARD_H
 #define FIRMWARE_CTL_PRIVATE_CARD_H
 
@@ -7,13 +7,22 @@
 
 #include "firmware/ctl/child.h"
 
+/* What the guest is to get. */
+struct ctl_card {
+	const char *image; /* the volume ebs0 */
+	/* Where the NIC eth0 leads: user, tap:NAME or none for no NIC. */
+	const char *nic;
+	unsigned int cpus;
+};
+
+bool ctl_card_knows_nic(const char *nic);
+
 /*
- * Serve image as the volume ebs0 to a guest of so many processors, with sockets
- * and log in folder.  True: its control socket is there.  False: it has been
- * said why.
+ * Start such a card, with sockets and log in folder.  True: it is ready.
+ * False: it has been said why.
  */
-bool ctl_card_start(struct ctl_child *card, const char *folder,
-		    const char *image, unsigned int cpus);
+bool ctl_card_start(struct ctl_child *child, const char *folder,
+		    const struct ctl_card *card);
 
 /* What it has logged, on our stderr: all of it, or only its complaints. */
 void ctl_card_show_log(const char *folder, bool all);

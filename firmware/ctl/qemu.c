@@ -30,20 +30,62 @@ void ctl_qemu_add_memory(struct ctl_argv *argv, uint64_t bytes)
 	ctl_argv_add(argv, "memory-backend=nitro-memory");
 }
 
-/* The root volume is at 00:04.0; q35 keeps 00:1f.0 for itself. */
-static void put_slot(json_t *device, size_t index)
+/*
+ * Where EC2 has things: the root volume is at 00:04.0 and the others from the
+ * top down, NICs are at 00:05.0 and upwards.  q35 keeps 00:1f.0 for itself.
+ */
+#define ROOT_SLOT 0x04
+#define NIC_SLOT  0x05
+#define TOP_SLOT  0x1e
+
+struct slots {
+	uint32_t taken; /* a bit each */
+	bool has_root;
+};
+
+static bool is_nic(const json_t *function)
 {
-	if (index > 0x1e - 5)
+	return !strcmp(ctl_text(function, "type"), "ena");
+}
+
+/* 0: none is left. */
+static unsigned int choose_slot(struct slots *slots, bool nic)
+{
+	unsigned int slot = nic ? NIC_SLOT : TOP_SLOT;
+
+	if (!nic && !slots->has_root) {
+		slots->has_root = true;
+		return ROOT_SLOT;
+	}
+	while (slot && slots->taken >> slot & 1)
+		slot = nic ? slot + 1 : slot - 1;
+	return slot <= TOP_SLOT ? slot : 0;
+}
+
+static void put_slot(json_t *device, struct slots *slots, bool nic)
+{
+	unsigned int slot = choose_slot(slots, nic);
+
+	if (!slot)
 		return;
-	json_object_set_new(
-		device, "addr",
-		json_sprintf("%x.0", index ? 0x1f - (int)index : 4));
+	slots->taken |= 1u << slot;
+	json_object_set_new(device, "addr", json_sprintf("%x.0", slot));
+}
+
+static json_t *device_of(const json_t *function)
+{
+	return json_pack("{s:s, s:s, s:{s:s, s:s}}", "driver", "vfio-user-pci",
+			 "id", ctl_text(function, "name"), "socket", "type",
+			 "unix", "path", ctl_text(function, "socket"));
 }
 
 void ctl_qemu_add_devices(struct ctl_argv *argv, const json_t *functions,
 			  bool as_ec2)
 {
+	/* The root volume has its place also when it is named late. */
+	struct slots slots = { .taken = 1u << ROOT_SLOT };
 	const json_t *function;
+	bool has_boot = false;
 	json_t *device;
 	size_t i;
 
@@ -51,15 +93,14 @@ void ctl_qemu_add_devices(struct ctl_argv *argv, const json_t *functions,
 	{
 		RT_FREE char *text = NULL;
 
-		device = json_pack(
-			"{s:s, s:s, s:{s:s, s:s}}", "driver", "vfio-user-pci",
-			"id", ctl_text(function, "name"), "socket", "type",
-			"unix", "path", ctl_text(function, "socket"));
+		device = device_of(function);
 		if (as_ec2)
-			put_slot(device, i);
-		if (!i)
+			put_slot(device, &slots, is_nic(function));
+		if (!has_boot && !is_nic(function)) {
+			has_boot = true;
 			json_object_set_new(device, "bootindex",
 					    json_integer(1));
+		}
 		text = json_dumps(device, JSON_COMPACT);
 		json_decref(device);
 		ctl_argv_add(argv, "-device");

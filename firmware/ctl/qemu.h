@@ -18,7 +18,8 @@ void ctl_qemu_add_memory(struct ctl_argv *argv, uint64_t bytes);
 
 /*
  * The devices of function.list's functions.  as_ec2: at the slots where EC2
- * has its volumes, 00:04.0 and from 00:1e.0 down.
+ * has its volumes, 00:04.0 and from 00:1e.0 down, and its NICs, from 00:05.0
+ * up.
  */
 void ctl_qemu_add_devices(struct ctl_argv *argv, const json_t *functions,
 			  bool as_ec2);

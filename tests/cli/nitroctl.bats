@@ -13,8 +13,8 @@ is_json() { /usr/bin/python3 -c 'import json, sys; json.load(sys.stdin)'; }
 }
 
 @test "nitroctl help COMMAND is COMMAND --help" {
-	for command in boot bugs config faults metrics qemu-args regs reset \
-		status stop trace; do
+	for command in boot bugs capture config faults link metrics qemu-args \
+		queues regs reset statistics status stop trace; do
 		run -0 "$ctl" help "$command"
 		says "Usage: nitroctl $command" "--json"
 		[ "$output" = "$("$ctl" "$command" --help)" ]
@@ -43,6 +43,7 @@ is_json() { /usr/bin/python3 -c 'import json, sys; json.load(sys.stdin)'; }
 	run -2 "$ctl" boot --cpus 0
 	run -2 "$ctl" boot --accel warp
 	run -2 "$ctl" boot --console printer
+	run -2 "$ctl" boot --nic printer
 }
 
 @test "without a card every command says so, with status 3" {
@@ -195,6 +196,27 @@ fake_qemu()
 	run -0 "$ctl" boot --qemu ./qemu --accel tcg
 	grep -qF "$dir/ebs0.sock" qemu.args
 	"$ctl" status >/dev/null
+}
+
+@test "boot attaches the functions that it is told to, in that order" {
+	start_card
+	fake_qemu 10.1.0 true
+	run -0 "$ctl" boot --qemu ./qemu --accel tcg --function ebs0
+	[ "$(grep -c vfio-user-pci qemu.args)" = 1 ]
+	rm qemu.args
+	run -1 "$ctl" boot --qemu ./qemu --accel tcg --function ebs0 \
+		--function ebs7
+	says "the card has no function ebs7"
+	[ ! -e qemu.args ]
+}
+
+@test "boot gives the guest of an image a NIC where EC2 has it, or none" {
+	fake_qemu 11.1.0 true
+	truncate -s 1M root.img
+	run -0 "$ctl" boot --qemu ./qemu --accel tcg root.img
+	grep -F '"id":"eth0"' qemu.args | grep -qF '"addr":"5.0"'
+	run -0 "$ctl" boot --qemu ./qemu --accel tcg --nic none root.img
+	[ "$(grep -c vfio-user-pci qemu.args)" = 1 ]
 }
 
 @test "boot tells what went wrong with the image" {
