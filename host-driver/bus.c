@@ -16,6 +16,9 @@
 #include "host-driver/bus_private.h"
 
 #define DEFAULT_TIMEOUT_MS 5000
+#define PCI_COMMAND_WORD   4
+#define PCI_COMMAND_MEMORY 2u
+#define PCI_COMMAND_MASTER 4u
 #define CAPABILITY_MSIX    0x11
 #define MSIX_CONTROL       2 /* in the capability */
 #define MSIX_ENABLE        0x8000u
@@ -175,6 +178,27 @@ int host_write64(struct host_function *fn, unsigned int region, uint64_t offset,
 int host_reset(struct host_function *fn)
 {
 	return fn->bus->reset(fn);
+}
+
+static int change_command(struct host_function *fn, uint16_t off, uint16_t on)
+{
+	le16 word;
+	int rc = host_read(fn, HOST_CONFIG, PCI_COMMAND_WORD, &word, 2);
+
+	if (rc < 0)
+		return rc;
+	word = le16_put((uint16_t)((le16_get(word) & ~off) | on));
+	return host_write(fn, HOST_CONFIG, PCI_COMMAND_WORD, &word, 2);
+}
+
+int host_turn_on(struct host_function *fn)
+{
+	return change_command(fn, 0, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+}
+
+int host_turn_off(struct host_function *fn)
+{
+	return change_command(fn, PCI_COMMAND_MASTER, 0);
 }
 
 unsigned int host_capability(struct host_function *fn, uint8_t id)

@@ -112,6 +112,10 @@ int host_write64(struct host_function *fn, unsigned int region, uint64_t offset,
 		 uint64_t value);
 int host_reset(struct host_function *fn);
 
+/* Memory space and bus mastering on, and bus mastering off again. */
+int host_turn_on(struct host_function *fn);
+int host_turn_off(struct host_function *fn);
+
 /* Several stores in one REGION_WRITE_MULTI: what QEMU does under pressure. */
 struct host_store {
 	uint64_t offset;

@@ -39,9 +39,12 @@ target_link_libraries(nitro-host-scan-static PRIVATE PkgConfig::PCI)
 # Public headers keep their place, because they include one another by it.
 foreach(header
 	ebs-nvme/abi.h
+	ena/abi.h
 	firmware/rt/bits.h
 	firmware/rt/error.h
 	host-driver/bus.h
+	host-driver/ena_host.h
+	host-driver/ena_io.h
 	host-driver/nvme_host.h
 	host-driver/nvme_io.h
 	host-driver/scan.h)
@@ -53,5 +56,7 @@ endforeach()
 # The examples, built with everything else so that they cannot rot.
 add_executable(nvme_identify examples/nvme_identify.c)
 target_link_libraries(nvme_identify PRIVATE host_driver)
+add_executable(ena_send examples/ena_send.c)
+target_link_libraries(ena_send PRIVATE host_driver)
 add_executable(list_functions examples/list_functions.c)
 target_link_libraries(list_functions PRIVATE host_scan)

@@ -144,3 +144,22 @@ int host_memory_unmap(struct host_function *fn, struct host_memory *memory)
 	host_memory_free(memory);
 	return rc;
 }
+
+/* --- Parts of it ---------------------------------------------------------- */
+
+uint64_t host_take_memory(const struct host_memory *memory, uint64_t *used,
+			  uint64_t size, uint64_t align)
+{
+	uint64_t stretch = memory->page_bytes;
+	uint64_t start = (*used + align - 1) / align * align;
+
+	if (size == 0 || size > stretch)
+		return 0;
+	/* What would cross into the next stretch starts there. */
+	if (start % stretch + size > stretch)
+		start = (start / stretch + 1) * stretch;
+	if (start > memory->size || size > memory->size - start)
+		return 0;
+	*used = start + size;
+	return host_memory_iova(memory, start);
+}

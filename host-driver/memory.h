@@ -29,6 +29,13 @@ struct host_pages {
 int host_pages_make(struct host_memory *memory, const uint64_t *iovas);
 void host_pages_free(struct host_pages **pages);
 
+/*
+ * Set size bytes of the memory aside, contiguous for the device, behind those
+ * that are used.  Their device address; 0: no more, or more than page_bytes.
+ */
+uint64_t host_take_memory(const struct host_memory *memory, uint64_t *used,
+			  uint64_t size, uint64_t align);
+
 /* May that much memory be in huge pages? */
 static inline bool host_is_huge(uint64_t size)
 {

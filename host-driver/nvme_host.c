@@ -17,14 +17,13 @@
 #include "firmware/rt/bits.h"
 #include "firmware/rt/clock.h"
 #include "firmware/rt/scope.h"
+#include "host-driver/memory.h"
 
 #define DEFAULT_IOVA       UINT64_C(0x40000000)
 #define DEFAULT_BYTES      UINT64_C(0x4000000)
 #define DEFAULT_TIMEOUT_MS 20000
 #define ADMIN_ENTRIES      32
 #define LIST_ENTRIES       (HOST_NVME_PAGE / 8)
-#define PCI_COMMAND_WORD   4
-#define PCI_COMMAND_ON     6 /* memory space, bus master */
 
 static const struct rt_clock host_clock;
 
@@ -61,18 +60,7 @@ static bool reserve(struct host_nvme *n, uint64_t size, uint64_t align,
 
 uint64_t host_nvme_alloc(struct host_nvme *n, uint64_t size, uint64_t align)
 {
-	uint64_t stretch = n->memory.page_bytes, offset, used = n->memory_used;
-	uint64_t start = (used + align - 1) / align * align;
-
-	if (size == 0 || size > stretch)
-		return 0;
-	/* What would cross into the next stretch starts there. */
-	if (start % stretch + size > stretch)
-		n->memory_used = (start / stretch + 1) * stretch;
-	if (reserve(n, size, align, &offset))
-		return host_memory_iova(&n->memory, offset);
-	n->memory_used = used;
-	return 0;
+	return host_take_memory(&n->memory, &n->memory_used, size, align);
 }
 
 static bool take_pages(struct host_nvme *n, bool is_scattered,
@@ -181,17 +169,6 @@ void host_nvme_data_get(struct host_nvme *n, const struct host_nvme_data *data,
 
 /* --- Open and close ------------------------------------------------------- */
 
-static int turn_on(struct host_function *fn)
-{
-	le16 word;
-	int rc = host_read(fn, HOST_CONFIG, PCI_COMMAND_WORD, &word, 2);
-
-	if (rc < 0)
-		return rc;
-	word = le16_put(le16_get(word) | PCI_COMMAND_ON);
-	return host_write(fn, HOST_CONFIG, PCI_COMMAND_WORD, &word, 2);
-}
-
 /* Stores to a mapped doorbell cost no call; not every device offers it. */
 static void find_doorbells(struct host_nvme *n)
 {
@@ -210,7 +187,7 @@ static int start(struct host_nvme *n, const struct host_nvme_options *options)
 	rc = host_memory_map(n->fn, iova, size, !options->is_by_message,
 			     &n->memory);
 	if (rc == 0)
-		rc = turn_on(n->fn);
+		rc = host_turn_on(n->fn);
 	if (rc == 0)
 		rc = host_read64(n->fn, 0, NVME_REG_CAP, &n->cap);
 	if (rc < 0)

@@ -19,15 +19,23 @@ struct word {
 	const char *name;
 	bool is_random;
 	unsigned int read_percent;
+	enum perf_packets packets;
 };
 
 #define IS_MIXED 50u /* or what --rwmixread says */
 
 static const struct word words[] = {
-	{ "read", false, 100 },       { "write", false, 0 },
-	{ "randread", true, 100 },    { "randwrite", true, 0 },
-	{ "rw", false, IS_MIXED },    { "readwrite", false, IS_MIXED },
-	{ "randrw", true, IS_MIXED },
+	{ "read", false, 100, PERF_PACKETS_NONE },
+	{ "write", false, 0, PERF_PACKETS_NONE },
+	{ "randread", true, 100, PERF_PACKETS_NONE },
+	{ "randwrite", true, 0, PERF_PACKETS_NONE },
+	{ "rw", false, IS_MIXED, PERF_PACKETS_NONE },
+	{ "readwrite", false, IS_MIXED, PERF_PACKETS_NONE },
+	{ "randrw", true, IS_MIXED, PERF_PACKETS_NONE },
+	{ "tx", false, 0, PERF_PACKETS_TX },
+	{ "rx", false, 0, PERF_PACKETS_RX },
+	{ "txrx", false, 0, PERF_PACKETS_TXRX },
+	{ "pingpong", false, 0, PERF_PACKETS_PINGPONG },
 };
 
 struct unit {
@@ -118,6 +126,9 @@ enum key {
 	KEY_DOORBELLS,
 	KEY_INTERRUPTS,
 	KEY_VERIFY,
+	KEY_PEER,
+	KEY_LLQ,
+	KEY_OFFLOAD,
 	KEY_CPUS,
 	KEY_CONTROL,
 	KEY_JSON,
@@ -127,7 +138,7 @@ enum key {
 
 /* key, what it is, least, most, where it goes */
 static const struct number numbers[] = {
-	{ KEY_BS, KIND_SIZE, 512, UINT64_C(1) << 30, AT(block_bytes) },
+	{ KEY_BS, KIND_SIZE, 1, UINT64_C(1) << 30, AT(block_bytes) },
 	{ KEY_IODEPTH, KIND_COUNT, 1, PERF_DEPTH, AT(depth) },
 	{ KEY_NUMJOBS, KIND_COUNT, 1, PERF_JOBS, AT(jobs) },
 	{ KEY_RUNTIME, KIND_TIME, 0, UINT64_MAX, AT(runtime_ns) },
@@ -162,7 +173,7 @@ static bool parse_kind(enum kind kind, const char *arg, uint64_t *out)
 
 struct parsing {
 	struct perf_options *options;
-	bool has_runtime, has_mix;
+	bool has_runtime, has_mix, has_bs;
 	uint64_t mix;
 };
 
@@ -175,11 +186,12 @@ static error_t parse_rw(struct parsing *p, const char *arg,
 		p->options->rw = words[i].name;
 		p->options->is_random = words[i].is_random;
 		p->options->read_percent = words[i].read_percent;
+		p->options->packets = words[i].packets;
 		return 0;
 	}
 	argp_error(state,
-		   "--rw: '%s' is none of read, write, randread, randwrite, rw "
-		   "and randrw",
+		   "--rw: '%s' is none of read, write, randread, randwrite, "
+		   "rw, randrw, tx, rx, txrx and pingpong",
 		   arg);
 	return EINVAL;
 }
@@ -216,6 +228,40 @@ static error_t parse_verify(struct parsing *p, const char *arg,
 	p->options->verify = strcmp(arg, "crc32c") == 0;
 	if (!p->options->verify && strcmp(arg, "0") != 0)
 		argp_error(state, "--verify: '%s' is neither crc32c nor 0",
+			   arg);
+	return 0;
+}
+
+static error_t parse_llq(struct parsing *p, const char *arg,
+			 struct argp_state *state)
+{
+	static const struct {
+		const char *name;
+		uint64_t bytes;
+	} sizes[] = { { "auto", PERF_LLQ_AUTO },
+		      { "off", PERF_LLQ_OFF },
+		      { "128", 128 },
+		      { "192", 192 },
+		      { "256", 256 } };
+
+	for (size_t i = 0; i < RT_COUNT(sizes); i++) {
+		if (strcmp(arg, sizes[i].name) != 0)
+			continue;
+		p->options->llq_bytes = sizes[i].bytes;
+		return 0;
+	}
+	argp_error(state, "--llq: '%s' is none of auto, off, 128, 192 and 256",
+		   arg);
+	return EINVAL;
+}
+
+static error_t parse_offload(struct parsing *p, const char *arg,
+			     struct argp_state *state)
+{
+	p->options->csum = strcmp(arg, "csum") == 0;
+	p->options->tso = strcmp(arg, "tso") == 0;
+	if (!p->options->csum && !p->options->tso && strcmp(arg, "none") != 0)
+		argp_error(state, "--offload: '%s' is none of none, csum, tso",
 			   arg);
 	return 0;
 }
@@ -277,12 +323,61 @@ static error_t parse_listed(struct parsing *p, int key, const char *arg,
 				   name_of(key), arg);
 		memcpy((char *)p->options + n->offset, &value, sizeof value);
 		p->has_runtime |= key == KEY_RUNTIME;
+		p->has_bs |= key == KEY_BS;
 		return 0;
 	}
 	return ARGP_ERR_UNKNOWN;
 }
 
 /* --- All of it ------------------------------------------------------------ */
+
+#define PACKET_LEAST    60u
+#define PACKET_DEFAULT  64u
+#define PACKET_MOST     65549u
+#define PACKET_VERIFIED 114u
+#define PACKET_ENTRIES  1024u
+
+static void check_packets(struct parsing *p, struct argp_state *state)
+{
+	struct perf_options *o = p->options;
+
+	if (!p->has_bs)
+		o->block_bytes = o->verify ? 128 : PACKET_DEFAULT;
+	if (o->block_bytes < PACKET_LEAST || o->block_bytes > PACKET_MOST)
+		argp_error(state, "--bs: frames have 60 bytes or more, "
+				  "and 65549 at most");
+	if (o->verify && (o->block_bytes < PACKET_VERIFIED || o->tso))
+		argp_error(state, "--verify needs frames of 114 bytes, and no "
+				  "--offload=tso");
+	if (o->packets == PERF_PACKETS_PINGPONG && o->depth != 1)
+		argp_error(state, "pingpong has one packet in flight: "
+				  "--iodepth=1");
+	if (o->packets >= PERF_PACKETS_TXRX && !o->peer)
+		argp_error(state, "%s needs a --peer", o->rw);
+	if (o->packets == PERF_PACKETS_RX && o->verify && !o->peer)
+		argp_error(state, "--verify of rx needs a --peer that sends");
+	if (o->has_interrupts)
+		argp_error(state, "packets are polled: no --interrupts");
+	if (o->depth >= (o->queue_entries ? o->queue_entries : PACKET_ENTRIES))
+		argp_error(state, "--queue-entries must be more than "
+				  "--iodepth");
+	if (o->doors == HOST_NVME_DOORS_SHADOW)
+		argp_error(state, "network adapters have no shadow doorbells");
+}
+
+static void check_blocks(struct parsing *p, struct argp_state *state)
+{
+	struct perf_options *o = p->options;
+
+	if (!p->has_bs)
+		o->block_bytes = 4096;
+	if (o->block_bytes < 512)
+		argp_error(state, "--bs: '%lu' does not do",
+			   (unsigned long)o->block_bytes);
+	if (o->peer || o->csum || o->tso || o->llq_bytes)
+		argp_error(state, "--peer, --llq and --offload go with tx, rx, "
+				  "txrx and pingpong");
+}
 
 /* What the choices mean together. */
 static void finish(struct parsing *p, struct argp_state *state)
@@ -291,6 +386,10 @@ static void finish(struct parsing *p, struct argp_state *state)
 
 	if (!o->address)
 		argp_error(state, "the address of a device is missing");
+	if (o->packets)
+		check_packets(p, state);
+	else
+		check_blocks(p, state);
 	if (p->has_mix) {
 		if (o->read_percent != IS_MIXED)
 			argp_error(state,
@@ -324,6 +423,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return parse_doorbells(p, arg, state);
 	case KEY_VERIFY:
 		return parse_verify(p, arg, state);
+	case KEY_LLQ:
+		return parse_llq(p, arg, state);
+	case KEY_OFFLOAD:
+		return parse_offload(p, arg, state);
+	case KEY_PEER:
+		p->options->peer = arg;
+		return 0;
 	case KEY_CPUS:
 		return parse_cpus(p, arg, state);
 	case KEY_INTERRUPTS:
@@ -351,10 +457,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp_option options[] = {
 	{ NULL, 0, NULL, 0, "The load:", 1 },
 	{ "rw", KEY_RW, "WORD", 0,
-	  "read, write, randread (default), randwrite, rw or randrw", 0 },
+	  "read, write, randread (default), randwrite, rw or randrw; of "
+	  "packets tx, rx, txrx or pingpong",
+	  0 },
 	{ "rwmixread", KEY_RWMIXREAD, "PERCENT", 0,
 	  "Reads among rw and randrw (50)", 0 },
-	{ "bs", KEY_BS, "SIZE", 0, "Bytes of each I/O (4k)", 0 },
+	{ "bs", KEY_BS, "SIZE", 0, "Bytes of each I/O (4k) or frame (64)", 0 },
 	{ "iodepth", KEY_IODEPTH, "N", 0, "I/Os in flight, of a job (1)", 0 },
 	{ "numjobs", KEY_NUMJOBS, "N", 0,
 	  "Threads, each with a queue and its part of the area (1)", 0 },
@@ -367,6 +475,10 @@ static const struct argp_option options[] = {
 	{ "randseed", 0, NULL, OPTION_ALIAS | OPTION_HIDDEN, NULL, 0 },
 	{ "verify", KEY_VERIFY, "crc32c", 0,
 	  "Check what is read, and in the end all that was written", 0 },
+	{ "peer", KEY_PEER, "ADDRESS", 0,
+	  "The adapter at the other end of packets", 0 },
+	{ "offload", KEY_OFFLOAD, "WORD", 0,
+	  "What the adapter does to packets: none, csum or tso", 0 },
 	{ NULL, 0, NULL, 0, "How long:", 2 },
 	{ "runtime", KEY_RUNTIME, "TIME", 0,
 	  "Seconds unless it has a unit (10; 0: no limit)", 0 },
@@ -377,6 +489,8 @@ static const struct argp_option options[] = {
 	{ NULL, 0, NULL, 0, "The driver:", 3 },
 	{ "doorbells", KEY_DOORBELLS, "KIND", 0,
 	  "auto (default), mapped, shadow or trapped", 0 },
+	{ "llq", KEY_LLQ, "SIZE", 0,
+	  "Entries in the adapter's memory: auto, off, 128, 192, 256", 0 },
 	{ "interrupts", KEY_INTERRUPTS, NULL, 0,
 	  "Sleep until an interrupt, rather than poll", 0 },
 	{ "queue-entries", KEY_QUEUE_ENTRIES, "N", 0,
@@ -405,7 +519,8 @@ static const struct argp argp = {
 	.options = options,
 	.parser = parse,
 	.args_doc = "ADDRESS",
-	.doc = "nitro-perf loads an NVMe function through a vfio-user socket "
+	.doc = "nitro-perf loads an NVMe function or a network adapter through "
+	       "a vfio-user socket "
 	       "or the kernel's VFIO, and reports what came of it.  Writes "
 	       "overwrite what is there.\v"
 	       "ADDRESS is a socket (/run/nitro-card/ebs0.sock), a directory "

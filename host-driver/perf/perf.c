@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * nitro-perf: a load generator for NVMe functions.  This is its main thread: it
- * sets the jobs going, watches time and device, and reports.
+ * nitro-perf: a load generator for NVMe functions (packets are packet.c's).
+ * This is its main thread: it sets the jobs going, watches time and device, and
+ * reports.
  */
 #include "host-driver/perf/perf.h"
 
@@ -20,6 +21,7 @@
 #include "host-driver/perf/clock.h"
 #include "host-driver/perf/cpu.h"
 #include "host-driver/perf/job.h"
+#include "host-driver/perf/packet.h"
 #include "host-driver/perf/report.h"
 
 #define TICK_NS (250 * RT_NS_PER_MS)
@@ -319,6 +321,8 @@ int main(int argc, char **argv)
 
 	perf_parse(argc, argv, &perf.options);
 	perf_clock_init();
+	if (perf.options.packets)
+		return packet_main(&perf.options);
 	perf.began = perf_clock_now();
 	perf.is_live = isatty(STDERR_FILENO) && !perf.options.is_json;
 	catch_signals();

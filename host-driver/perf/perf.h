@@ -21,6 +21,18 @@ enum perf_exit {
 	PERF_UNREACHABLE = 3, /* no such device, or not fit for this */
 };
 
+/* What is sent and received, for network adapters. */
+enum perf_packets {
+	PERF_PACKETS_NONE, /* not packets: blocks of an NVMe function */
+	PERF_PACKETS_TX,
+	PERF_PACKETS_RX,
+	PERF_PACKETS_TXRX,
+	PERF_PACKETS_PINGPONG,
+};
+
+#define PERF_LLQ_AUTO 0u
+#define PERF_LLQ_OFF  1u
+
 #define PERF_JOBS  64u
 #define PERF_DEPTH 4096u
 
@@ -39,11 +51,18 @@ struct perf_options {
 	uint64_t io_size;
 	uint64_t seed;
 	uint64_t nsid;
+	enum perf_packets packets;
+	const char *peer;   /* the adapter at the other end; NULL: none */
+	uint64_t llq_bytes; /* of an entry, or PERF_LLQ_* */
+	bool csum, tso;
 	bool verify, has_interrupts, is_json;
 	enum host_nvme_doors_kind doors;
 	int cpus[PERF_JOBS];
 	size_t cpu_count;
 };
+
+/* Of packets: the published example's. */
+extern const uint8_t perf_rss_key[40];
 
 /* Ends the process after --help and mistakes. */
 void perf_parse(int argc, char **argv, struct perf_options *out);

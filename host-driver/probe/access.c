@@ -50,8 +50,13 @@ static const char *outcome(const struct probe *p, int rc, char text[64])
 			 p->options.timeout_ms);
 	else if (rc == -ECONNRESET)
 		snprintf(text, 64, "the server hung up");
+	else if (rc == -EPROTO && p->ena && host_ena_why(p->ena)[0])
+		snprintf(text, 64, "%s", host_ena_why(p->ena));
 	else if (rc < 0)
 		snprintf(text, 64, "%s", rt_errno_name(rc));
+	else if (p->ena)
+		snprintf(text, 64, "status %d (%s)", rc,
+			 host_ena_status_text(rc));
 	else
 		snprintf(text, 64, "status %x/%02xh", rc >> 8 & 7, rc & 0xff);
 	return text;

@@ -19,6 +19,7 @@ enum key {
 	KEY_JSON = 'j',
 	KEY_LIST = 'l',
 	KEY_ONLY = 'o',
+	KEY_PEER = 'p',
 	KEY_TIMEOUT = 't',
 	KEY_WRITE = 'w',
 };
@@ -30,6 +31,8 @@ static const struct argp_option table[] = {
 	{ "only", KEY_ONLY, "PATTERN", 0,
 	  "Only rules whose names match the shell pattern; can be repeated",
 	  1 },
+	{ "peer", KEY_PEER, "ADDRESS", 0,
+	  "Another network adapter on the same network, to talk to", 1 },
 	{ "timeout", KEY_TIMEOUT, "MS", 0,
 	  "Patience for a command or a reset (default: 10000)", 1 },
 	{ "write", KEY_WRITE, NULL, 0,
@@ -84,6 +87,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_ONLY:
 		add_pattern(options, arg, state);
 		return 0;
+	case KEY_PEER:
+		options->peer = arg;
+		return 0;
 	case KEY_TIMEOUT:
 		set_timeout(options, arg, state);
 		return 0;
@@ -107,7 +113,9 @@ static const struct argp argp = {
 	.parser = parse,
 	.args_doc = "ADDRESS",
 	.doc = "nitro-probe tells what a PCIe function is and whether it keeps "
-	       "the rules of PCI, of vfio-user and of NVM Express."
+	       "the rules of PCI, of vfio-user, and of NVM Express or the "
+	       "Elastic "
+	       "Network Adapter."
 	       "\vADDRESS is a vfio-user socket (a directory means its "
 	       "\"cntrl\"), or the address of a PCI function of this machine "
 	       "that is bound to vfio-pci: 0000:00:04.0.\n\n"
@@ -139,7 +147,8 @@ static int run(struct probe *p)
 	struct probe_report *report = probe_report_begin(p);
 
 	for (size_t i = 0; i < probe_rule_count; i++)
-		if (probe_is_chosen(p, &probe_rules[i]))
+		if (probe_is_chosen(p, &probe_rules[i]) &&
+		    probe_is_about(p, &probe_rules[i]))
 			probe_report_rule(report, p, &probe_rules[i],
 					  probe_run(p, &probe_rules[i]));
 	return probe_report_end(report);
@@ -165,5 +174,6 @@ int main(int argc, char **argv)
 	else
 		status = run(&probe);
 	probe_close(&probe);
+	probe_peer_close(&probe);
 	return status;
 }

@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "host-driver/bus.h"
+#include "host-driver/ena_io.h"
 #include "host-driver/nvme_host.h"
 #include "host-driver/scan.h"
 
@@ -28,6 +29,7 @@
 
 struct probe_options {
 	const char *address;
+	const char *peer; /* the adapter at the other end; NULL: none */
 	const char *patterns[PROBE_PATTERNS]; /* of rules; none: all */
 	size_t pattern_count;
 	unsigned int timeout_ms;
@@ -40,8 +42,8 @@ enum probe_verdict { PROBE_HOLDS, PROBE_BROKEN, PROBE_SKIPPED };
 enum probe_need {
 	PROBE_BUS,   /* a function that answers */
 	PROBE_OFF,   /* bus mastering, and the controller disabled */
-	PROBE_ADMIN, /* CSTS.RDY and admin queues */
-	PROBE_IO,    /* I/O queue pair 1, and a namespace */
+	PROBE_ADMIN, /* CSTS.RDY and admin queues, or all but queues */
+	PROBE_IO,    /* I/O queue pair 1, and a namespace; or tx and rx */
 };
 
 enum probe_flag {
@@ -50,12 +52,20 @@ enum probe_flag {
 	/* A controller that breaks it may reach memory that is not ours: only
 	 * where something is in its way. */
 	PROBE_CONFINED = 1u << 2,
+	PROBE_ENA = 1u << 3, /* of a network adapter, others of NVMe */
 };
 
 struct probe {
 	struct probe_options options;
 	struct host_function *fn;
 	struct host_nvme *nvme; /* NULL: not an NVMe controller */
+	/* A network adapter, and queues of it; NULL: not one. */
+	struct host_ena *ena;
+	struct host_ena_doors ena_doors;
+	struct host_ena_tx *tx;
+	struct host_ena_rx *rx;
+	struct probe_peer *peer;         /* NULL: none */
+	struct host_ena_facts ena_facts; /* what it said at first */
 	bool is_socket;
 	bool is_confined;  /* it reaches the memory that it was given only */
 	bool is_hopeless;  /* it cannot be made ready any more */
@@ -103,8 +113,14 @@ void probe_rule_name(const struct probe_rule *rule,
 struct rt_error;
 int probe_open(struct probe *p, struct rt_error *error);
 void probe_close(struct probe *p);
+/* No interrupt of any kind, as after a reset. */
+void probe_calm_interrupts(struct probe *p);
+/* The end of the adapter at the other end. */
+void probe_peer_close(struct probe *p);
 /* The same function through a new connection, as after power-on. */
 int probe_reopen(struct probe *p);
+/* Is the rule about functions of this kind? */
+bool probe_is_about(const struct probe *p, const struct probe_rule *rule);
 bool probe_is_chosen(const struct probe *p, const struct probe_rule *rule);
 enum probe_verdict probe_run(struct probe *p, const struct probe_rule *rule);
 

@@ -124,6 +124,23 @@ static json_t *text_field(const char *field, size_t size)
 	return json_stringn(text, length);
 }
 
+static json_t *describe_ena(const struct probe *p)
+{
+	const struct host_ena_facts *f = &p->ena_facts;
+	const uint8_t *mac = f->attr.mac_addr;
+	char address[20];
+
+	snprintf(address, sizeof address, "%02x:%02x:%02x:%02x:%02x:%02x",
+		 mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	return json_pack("{s:s, s:i, s:i, s:I, s:I, s:i}", "mac", address,
+			 "max_mtu", (int)le32_get(f->attr.max_mtu), "queues",
+			 (int)le32_get(f->queues.max_tx_sq_num), "features",
+			 (json_int_t)le32_get(f->attr.supported_features),
+			 "capabilities",
+			 (json_int_t)le32_get(f->attr.capabilities),
+			 "llq_queues", (int)le32_get(f->llq.max_llq_num));
+}
+
 static json_t *describe_nvme(const struct probe *p)
 {
 	json_t *object = json_object();
@@ -170,6 +187,8 @@ static json_t *describe(const struct probe *p)
 	json_object_set_new(object, "interrupts", describe_interrupts(p));
 	if (p->nvme)
 		json_object_set_new(object, "nvme", describe_nvme(p));
+	if (p->ena)
+		json_object_set_new(object, "ena", describe_ena(p));
 	return object;
 }
 
@@ -225,6 +244,16 @@ static void print_parts(json_t *f)
 		       json_integer_value(item));
 }
 
+static void print_ena(json_t *n)
+{
+	if (!n)
+		return;
+	printf("  ENA: address %s, MTU up to %d, %d queue pairs, features "
+	       "%08xh\n",
+	       word(n, "mac"), (int)number(n, "max_mtu"),
+	       (int)number(n, "queues"), (unsigned int)number(n, "features"));
+}
+
 static void print_nvme(json_t *n)
 {
 	if (!n)
@@ -263,6 +292,7 @@ struct probe_report *probe_report_begin(const struct probe *p)
 	print_identity(function);
 	print_parts(function);
 	print_nvme(json_object_get(function, "nvme"));
+	print_ena(json_object_get(function, "ena"));
 	printf("\n");
 	json_decref(function);
 	return report;

@@ -17,6 +17,7 @@
 #include "firmware/rt/clock.h"
 #include "firmware/rt/error.h"
 #include "firmware/rt/scope.h"
+#include "host-driver/probe/ena.h"
 #include "host-driver/probe/probe.h"
 
 #define MEMORY_IOVA  UINT64_C(0x40000000)
@@ -62,6 +63,13 @@ bool probe_is_chosen(const struct probe *p, const struct probe_rule *rule)
 	return p->options.pattern_count == 0;
 }
 
+bool probe_is_about(const struct probe *p, const struct probe_rule *rule)
+{
+	if (p->ena)
+		return rule->flags & PROBE_ENA || rule->need == PROBE_BUS;
+	return !(rule->flags & PROBE_ENA);
+}
+
 /* --- Preparation ---------------------------------------------------------- */
 
 /* What rules had allocated is free again, and zero; the device has let go. */
@@ -74,7 +82,7 @@ static void rewind_memory(struct probe *p)
 	n->memory_used = p->memory_mark;
 }
 
-static void calm_interrupts(struct probe *p)
+void probe_calm_interrupts(struct probe *p)
 {
 	unsigned int msix = probe_capability(p, PCI_CAP_ID_MSIX);
 
@@ -94,7 +102,7 @@ static int switch_off(struct probe *p)
 	probe_config_set(p, PCI_COMMAND, 2,
 			 PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
 				 PCI_COMMAND_INTX_DISABLE);
-	calm_interrupts(p);
+	probe_calm_interrupts(p);
 	if (p->bus_error)
 		return p->bus_error;
 	rc = host_nvme_disable(p->nvme);
@@ -146,6 +154,8 @@ static int prepare(struct probe *p, enum probe_need need)
 		if (rc < 0)
 			return rc;
 	}
+	if (p->ena)
+		return probe_ena_prepare(p, need);
 	return p->nvme ? prepare_nvme(p, need) : 0;
 }
 
@@ -155,7 +165,7 @@ static const char *not_for(const struct probe *p, const struct probe_rule *rule)
 {
 	if (p->is_hopeless)
 		return "the controller cannot be made ready any more";
-	if (!p->nvme && (rule->need > PROBE_BUS))
+	if (!p->nvme && !p->ena && rule->need > PROBE_BUS)
 		return "not an NVMe controller";
 	if ((rule->flags & PROBE_SOCKET) && !p->is_socket)
 		return "not reached through a vfio-user socket";
@@ -163,7 +173,7 @@ static const char *not_for(const struct probe *p, const struct probe_rule *rule)
 		return "without an IOMMU it may harm this machine";
 	if ((rule->flags & PROBE_WRITES) && !p->options.may_write)
 		return "it changes data: --write";
-	if (rule->need == PROBE_IO && p->nsid == 0)
+	if (rule->need == PROBE_IO && p->nvme && p->nsid == 0)
 		return "no active namespace";
 	return NULL;
 }
@@ -257,11 +267,14 @@ static int open_function(struct probe *p, struct rt_error *error)
 	if (rc == 0 &&
 	    le_load(p->config + PCI_CLASS_REVISION, 4) >> 8 == NVME_CLASS)
 		rc = open_nvme(p, error);
+	if (rc == 0 && probe_is_ena(p))
+		rc = probe_ena_open(p, error);
 	return rc;
 }
 
 void probe_close(struct probe *p)
 {
+	probe_ena_close(p);
 	host_nvme_close(&p->nvme);
 	host_close(&p->fn);
 }
@@ -352,6 +365,8 @@ int probe_open(struct probe *p, struct rt_error *error)
 
 	if (rc == 0 && p->nvme)
 		survey(p);
+	if (rc == 0 && p->ena)
+		probe_ena_survey(p);
 	if (rc == 0 && !p->fn)
 		return rt_error_set(error, -ECONNRESET,
 				    "%s has gone while it was asked",

@@ -54,6 +54,20 @@ flags()
 	says "Amazon Elastic Block Store"
 }
 
+@test "the network example sends frames" {
+	cat >card.yaml <<-'EOF'
+		card: { name: net }
+		functions:
+		  - ena: { name: eth0 }
+	EOF
+	start_card card.yaml
+	cp "$repo/host-driver/examples/ena_send.c" .
+	# shellcheck disable=SC2046
+	compile -o send ena_send.c $(flags --cflags --libs nitro-host)
+	run -0 ./send "$dir/eth0.sock"
+	says "bus         vfio-user" "LLQ         128 bytes" "sent        10"
+}
+
 @test "the other example lists what lspci lists" {
 	cp "$repo/host-driver/examples/list_functions.c" .
 	# shellcheck disable=SC2046
@@ -102,7 +116,7 @@ flags()
 		done < <(nm -D --defined-only "$LD_LIBRARY_PATH/libnitro-$lib.so" |
 			sed -n 's/.* [TDBR] \([^@]*\).*/\1/p' | grep -v NITRO_)
 	done
-	for name in host_open host_nvme_rw rt_errno_name; do
+	for name in host_open host_nvme_rw host_ena_tx_put rt_errno_name; do
 		nm -D --defined-only "$LD_LIBRARY_PATH/libnitro-host.so" |
 			grep -qw "$name"
 	done
@@ -121,7 +135,7 @@ flags()
 	grep "lost: ECONNRESET" tour.log
 }
 
-@test "nitro-host(3) has every function but those of NVMe queues" {
+@test "nitro-host(3) has every function but those of its drivers" {
 	local name
 
 	while read -r name; do
@@ -129,7 +143,7 @@ flags()
 			{ echo "missing: $name"; return 1; }
 	done < <(for lib in host host-scan; do
 		nm -D --defined-only "$LD_LIBRARY_PATH/libnitro-$lib.so"
-	done | sed -n 's/.* T \([^@]*\).*/\1/p' | grep -v host_nvme)
+	done | sed -n 's/.* T \([^@]*\).*/\1/p' | grep -v 'host_nvme\|host_ena')
 }
 
 @test "what a driver needs of a bus, it has on a card's" {

@@ -242,3 +242,101 @@ r = json.loads(sys.argv[1]); print(eval(sys.argv[2]))' "$output" "$1"
 	run -0 "$ctl" bugs
 	says "no rule"
 }
+
+# A card of two network adapters on a switch.
+start_adapters()
+{
+	cat >card.yaml <<-'EOF'
+		card: { name: perf }
+		functions:
+		  - ena: { name: eth0, switch: lan }
+		  - ena: { name: eth1, switch: lan }
+	EOF
+	start_card card.yaml
+}
+
+@test "packets are sent, received and counted" {
+	start_adapters
+	run -0 "$perf" --rw=tx --number_ios=20000 --iodepth=32 \
+		--peer="$dir/eth1.sock" --json "$dir/eth0.sock"
+	[ "$(of 'r["out"]["sent"]')" = 20000 ]
+	[ "$(of 'r["out"]["received"]')" = 20000 ]
+	run -0 "$perf" --rw=rx --number_ios=20000 --iodepth=32 \
+		--peer="$dir/eth1.sock" --json "$dir/eth0.sock"
+	[ "$(of 'r["out"]["received"]')" = 20000 ]
+	[ "$(of 'r["client_work_ns_per_packet"] > 0')" = True ]
+}
+
+@test "packets that nobody here has sent are received and counted" {
+	cat >card.yaml <<-'EOF'
+		card: { name: perf }
+		functions:
+		  - ena: { name: eth0, uplink: { generate: 1514 } }
+		  - ena: { name: eth1 }
+	EOF
+	start_card card.yaml
+	run -0 "$perf" --rw=rx --number_ios=20000 --iodepth=32 \
+		--json "$dir/eth0.sock"
+	[ "$(of 'r["out"]["received"] >= 20000')" = True ]
+	[ "$(of 'r["out"]["sent"]')" = 0 ]
+	run -0 "$perf" --rw=rx --runtime=1 --json "$dir/eth0.sock"
+	[ "$(of '11.9 < 1e9 * r["out"]["received_gbits"] / r["out"]["received_pps"] / 1e3 < 12.2')" = True ]
+	run -0 "$ctl" statistics eth0
+	grep -Eq 'rx_csum_errors +0$' <<<"$output"
+	run -0 "$ctl" bugs
+	says "no rule"
+	run -1 "$perf" --rw=rx --number_ios=1 --timeout=1 "$dir/eth1.sock"
+	says "nothing is sent or comes back"
+	run -2 "$perf" --rw=rx --verify=crc32c "$dir/eth0.sock"
+	says "needs a --peer"
+}
+
+@test "packets are verified both ways, in every placement and many queues" {
+	start_adapters
+	for words in "--llq=off" "--llq=128" "--llq=256" "--numjobs=4" \
+		"--doorbells=trapped" "--bs=1514" "--bs=9000"; do
+		# shellcheck disable=SC2086 # words of a command
+		run -0 "$perf" --rw=txrx --verify=crc32c --number_ios=2000 \
+			--iodepth=16 $words --peer="$dir/eth1.sock" \
+			--json "$dir/eth0.sock"
+		[ "$(of 'r["error"]')" = None ]
+		[ "$(of 'r["out"]["checked"] + r["out"]["lost"] == r["out"]["sent"]')" = True ] ||
+			{ echo "$words"; return 1; }
+		[ "$(of 'r["back"]["checked"] > 1000')" = True ]
+	done
+}
+
+@test "a byte that goes wrong on the way is found" {
+	start_adapters
+	"$ctl" faults set eth1 rx_corrupt --value 60
+	run -1 "$perf" --rw=tx --verify=crc32c --number_ios=100 \
+		--peer="$dir/eth1.sock" "$dir/eth0.sock"
+	says "packet"
+}
+
+@test "pingpong reports round trips, and tso segments" {
+	start_adapters
+	run -0 "$perf" --rw=pingpong --number_ios=200 --json \
+		--peer="$dir/eth1.sock" "$dir/eth0.sock"
+	[ "$(of 'r["rtt_ns"]["total"]')" = 200 ]
+	run -0 "$perf" --rw=tx --offload=tso --bs=64k --number_ios=200 \
+		--peer="$dir/eth1.sock" --json "$dir/eth0.sock"
+	[ "$(of 'r["out"]["received"]')" -ge 9000 ]
+}
+
+@test "mistakes in words of packets are status 2" {
+	while read -r said words; do
+		# shellcheck disable=SC2086 # the words of a command
+		run -2 "$perf" $words
+		says "${said//_/ }"
+	done <<-'EOF'
+		needs_a_--peer x --rw=pingpong
+		frames_have_60_bytes x --rw=tx --bs=59
+		needs_frames_of_114 x --rw=tx --verify=crc32c --bs=64
+		one_packet_in_flight x --rw=pingpong --peer=y --iodepth=2
+		no_--interrupts x --rw=tx --interrupts
+		'300'_is_none_of_auto x --rw=tx --llq=300
+		go_with_tx x --rw=read --llq=off
+		'ufo'_is_none_of x --rw=tx --offload=ufo
+	EOF
+}

@@ -16,6 +16,8 @@ cat >"$dir/card.yaml" <<-END
 	  - ebs: { name: is0, profile: is-3, pm: true, aer: true, metal: true,
 	           volume: { memory: 8MiB } }
 	  - ebs: { name: nvme0, profile: nvme-1, volume: { memory: 8MiB } }
+	  - ena: { name: eth0, switch: lan }
+	  - ena: { name: eth1, switch: lan }
 END
 
 export NITRO_MISTAKE=$mistake
@@ -30,15 +32,20 @@ if [ -z "$mistake" ]; then
 	for function in ebs0 is0 nvme0; do
 		"$build/nitro-probe" --write "$dir/$function.sock"
 	done
+	"$build/nitro-probe" --peer "$dir/eth1.sock" "$dir/eth0.sock"
 	exit
 fi
 
 # What EBS does not offer cannot go wrong there.
 function=ebs0
-case $rule in shadow.*) function=nvme0 ;; esac
+words=()
+case $rule in
+shadow.*) function=nvme0 ;;
+ena-*) function=eth0 words=(--peer "$dir/eth1.sock") ;;
+esac
 
 status=0
-"$build/nitro-probe" --write --timeout 1000 --only "$rule" \
+"$build/nitro-probe" --write --timeout 1000 --only "$rule" "${words[@]}" \
 	"$dir/$function.sock" >"$dir/report" || status=$?
 cat "$dir/report"
 [ "$status" = 1 ] && grep -q "^BROKEN $rule " "$dir/report"

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "ebs-nvme/controller.h"
+#include "ena/control.h"
 #include "firmware/rt/clock.h"
 #include "firmware/rt/scope.h"
 #include "pcie-model/capability.h"
@@ -80,6 +81,8 @@ static void spoil_layout(struct pcie_function *fn)
 		l->initial[l->msix + PCI_MSIX_FLAGS]--;
 	if (makes(M_msix_outside))
 		l->initial[l->msix + PCI_MSIX_TABLE + 2] = 1;
+	if (makes(M_ena_flr_denied))
+		l->initial[l->express + PCI_EXP_DEVCAP + 3] &= 0xef;
 }
 
 WRAP(int, pcie_capabilities_build, struct pcie_function *fn)
@@ -146,12 +149,41 @@ WRAP(int, pcie_dma_unmap, struct pcie_function *fn, uint64_t iova,
 
 /* --- Registers ------------------------------------------------------------ */
 
+/* In reset for 10 ms already, without a word from the driver? */
+static bool is_reset_long(bool is_resetting)
+{
+	static const struct rt_clock clock;
+	static uint64_t since_ns;
+	uint64_t now_ns = rt_clock_now_ns(&clock);
+
+	if (!is_resetting || since_ns == 0)
+		since_ns = is_resetting ? now_ns : 0;
+	return since_ns && now_ns - since_ns > 10 * RT_NS_PER_MS;
+}
+
+static uint64_t spoil_ena_register(uint64_t offset, uint64_t value)
+{
+	static unsigned int seen;
+
+	if (offset == ENA_REGS_CAPS && makes(M_ena_no_reset_time))
+		return bits_put(ENA_REGS_CAPS_RESET_TO, value, 0);
+	/* Every other time: by DMA, directly. */
+	if (offset == ENA_REGS_VERSION && makes(M_ena_reads_differ))
+		return value ^ (seen++ & 1);
+	if (offset == ENA_REGS_DEV_STS && makes(M_ena_reset_impatient) &&
+	    is_reset_long(value & ENA_REGS_DEV_STS_RESET_IN_PROGRESS))
+		return ENA_REGS_DEV_STS_READY;
+	return value;
+}
+
 WRAP(uint64_t, pcie_regs_read, const struct pcie_reg *regs, size_t count,
      const void *store, uint64_t offset, unsigned int size)
 {
 	uint64_t value =
 		__real_pcie_regs_read(regs, count, store, offset, size);
 
+	if (regs == ena_registers)
+		return spoil_ena_register(offset, value);
 	if (offset == NVME_REG_VS && makes(M_version_unknown))
 		return VERSION9;
 	if (offset != NVME_REG_CSTS)
@@ -496,4 +528,81 @@ WRAP(void, pcie_intx_set, struct pcie_function *fn, bool level)
 
 	has_been_up |= level;
 	__real_pcie_intx_set(fn, level || (has_been_up && makes(M_pin_stuck)));
+}
+
+/* --- A network adapter ---------------------------------------------------- */
+
+WRAP(ena_status, ena_refuse, struct ena_nic *nic, enum ena_rule rule,
+     uint8_t code, uint64_t value)
+{
+	if ((rule == ENA_RULE_ADMIN_OPCODE && makes(M_ena_opcode_status)) ||
+	    (rule == ENA_RULE_FEATURE_UNKNOWN && makes(M_ena_feature_status)))
+		code = ENA_ADMIN_ILLEGAL_PARAMETER;
+	return __real_ena_refuse(nic, rule, code, value);
+}
+
+WRAP(ena_status, ena_set_aenq, struct ena_admin_command *cmd)
+{
+	ena_status status;
+
+	if (makes(M_ena_groups_lost))
+		return ENA_OK;
+	status = __real_ena_set_aenq(cmd);
+	if (makes(M_ena_events_lost))
+		cmd->nic->state->aenq_groups = 0;
+	return status;
+}
+
+WRAP(ena_status, ena_destroy_sq, struct ena_admin_command *cmd)
+{
+	ena_status status = __real_ena_destroy_sq(cmd);
+
+	return makes(M_ena_destroyed_twice) ? ENA_OK : status;
+}
+
+WRAP(ena_status, ena_create_sq, struct ena_admin_command *cmd)
+{
+	ena_status status = __real_ena_create_sq(cmd);
+
+	if (makes(M_ena_llq_askew))
+		cmd->out.body[offsetof(struct ena_admin_create_sq_resp,
+				       llq_descriptors_offset)] |= 8;
+	return status;
+}
+
+WRAP(uint32_t, ena_tx_burst, struct ena_nic *nic, uint16_t n,
+     uint16_t available)
+{
+	if (makes(M_ena_last_left))
+		available--;
+	return available ? __real_ena_tx_burst(nic, n, available) : 0;
+}
+
+WRAP(void, ena_frame_put_wire, const struct ena_frame *frame, unsigned int n,
+     const struct ena_frame_room *room)
+{
+	uint8_t *bytes = room->pieces[0].iov_base;
+
+	__real_ena_frame_put_wire(frame, n, room);
+	if (makes(M_ena_rx_byte))
+		bytes[20] ^= 1;
+}
+
+WRAP(bool, ena_frame_l4_csum_is_good, const struct ena_frame *frame,
+     const struct ena_frame_info *info)
+{
+	return makes(M_ena_csum_believed) ||
+	       __real_ena_frame_l4_csum_is_good(frame, info);
+}
+
+WRAP(uint32_t, ena_rss_hash, const struct ena_nic *nic,
+     const struct ena_frame *frame, const struct ena_frame_info *info)
+{
+	return __real_ena_rss_hash(nic, frame, info) + makes(M_ena_hash_off);
+}
+
+WRAP(void, ena_management_interrupt, struct ena_nic *nic)
+{
+	if (!makes(M_ena_admin_silent))
+		__real_ena_management_interrupt(nic);
 }
