@@ -7,12 +7,12 @@ busybox and the programs; it is up within seconds.
 """
 import os
 import re
-import stat
 import subprocess
 
 import pytest
 
-from guest import BUILD, CACHE, QEMU, Card, Failure, ebs
+from guest import BUILD, QEMU, Card, ebs
+from initramfs import KERNEL, make_initramfs, programs
 
 SERIAL = "host-driver"
 BLOCK_0 = b"the first block"
@@ -54,42 +54,6 @@ poweroff -f
 """
 
 
-def entry(name, mode, data=b"", device=(0, 0)):
-    """A file in a "newc" archive of cpio."""
-    path = name.encode() + b"\0"
-    fields = [0, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(path), 0]
-    head = b"070701" + b"".join(b"%08x" % field for field in fields) + path
-    head += bytes(-len(head) % 4)
-    return head + data + bytes(-len(data) % 4)
-
-
-def libraries(program):
-    """The shared libraries of a program, its loader included."""
-    listed = subprocess.run(["ldd", program], capture_output=True, text=True,
-                            check=True).stdout
-    return re.findall(r"(/\S+) \(0x", listed)
-
-
-def make_initramfs(path, tasks):
-    programs = [BUILD / "nvme_identify", BUILD / "host_tour"]
-    files = {f"bin/{p.name}": p for p in programs}
-    files["bin/busybox"] = CACHE / "vfio/busybox"
-    files |= {lib.lstrip("/"): lib for p in programs for lib in libraries(p)}
-    folders = {"etc", "dev", "proc", "sys", "tmp"}
-    for name in files:
-        while name := os.path.dirname(name):
-            folders.add(name)
-    archive = b"".join(entry(f, stat.S_IFDIR | 0o755) for f in sorted(folders))
-    archive += entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
-    for name, source in files.items():
-        with open(source, "rb") as file:
-            archive += entry(name, stat.S_IFREG | 0o755, file.read())
-    archive += entry("etc/passwd", stat.S_IFREG | 0o644, PASSWD)
-    archive += entry("init", stat.S_IFREG | 0o755,
-                     INIT.replace("@TASKS@", tasks).encode())
-    path.write_bytes(archive + entry("TRAILER!!!", 0))
-
-
 class Result:
     """What a task said, and with which status it ended."""
 
@@ -104,15 +68,15 @@ class Result:
 
 def boot(folder, tasks, command_line="", options=()):
     """Run a guest to its end; the results of its tasks by name."""
-    if not (CACHE / "vfio").exists():
-        raise Failure("there is no kernel with VFIO: run tests/guest/vfio.sh")
     disk = folder / "disk.img"
     disk.write_bytes(BLOCK_0)
     os.truncate(disk, 16 << 20)
-    make_initramfs(folder / "initramfs", tasks)
+    make_initramfs(folder / "initramfs",
+                   programs(BUILD / "nvme_identify", BUILD / "host_tour"),
+                   INIT.replace("@TASKS@", tasks), {"etc/passwd": PASSWD})
     done = subprocess.run(
         [QEMU, "-M", "q35", "-m", "512", "-nographic", "-nodefaults",
-         "-serial", "stdio", "-no-reboot", "-kernel", CACHE / "vfio/bzImage",
+         "-serial", "stdio", "-no-reboot", "-kernel", KERNEL,
          "-initrd", folder / "initramfs", *options,
          "-append", f"console=ttyS0 quiet panic=-1 {command_line}",
          "-drive", f"file={disk},format=raw,if=none,id=disk",

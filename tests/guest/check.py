@@ -6,11 +6,13 @@ import tempfile
 import time
 
 import checks
+import nic
 from guest import (BOOT_SECONDS, CACHE, ROOT_IMAGE, SCRATCH_ID, Card, Failure, Guest,
                    copy_image, ebs)
 
 RESIDENT_LIMIT_MIB = 20
 IDLE_LIMIT = 0.005              # of one CPU; a guest at rest still writes its journal
+MACS = "02:00:00:00:00:01", "02:00:00:00:00:02"
 
 
 class Session:
@@ -23,7 +25,10 @@ class Session:
         with open(scratch, "wb") as file:
             file.truncate(1 << 30)
         self.card = Card([ebs("ebs0", self.image),
-                          ebs("ebs1", scratch, SCRATCH_ID, "/dev/sdf")])
+                          ebs("ebs1", scratch, SCRATCH_ID, "/dev/sdf"),
+                          nic.ena("eth0", mac=MACS[0], switch="lan",
+                                  uplink={"user": True}),
+                          nic.ena("eth1", mac=MACS[1], switch="lan")])
         self.booted = None
 
     def close(self):
@@ -74,6 +79,18 @@ class Session:
     def check_nvme_reset(self):
         return checks.reset_controller(self.guest)
 
+    def check_ena_driver(self):
+        return checks.network_driver(self.guest, MACS[0])
+
+    def check_ena_traffic(self):
+        return checks.fetch(self.guest, MACS[0])
+
+    def check_ena_offload(self):
+        return checks.offload(self.guest, self.card, MACS)
+
+    def check_ena_reset(self):
+        return checks.reset_network(self.guest, self.card, MACS)
+
     def check_ebs_persist(self):
         checksum = checks.write_and_sync(self.guest, "/root/persist")
         self.guest.kill()
@@ -96,7 +113,8 @@ class Session:
 
 
 NAMES = ("boot", "boot-ovmf", "lspci", "ebs-identity", "ebs-verify", "nvme-reset",
-         "ebs-persist", "card-idle")
+         "ena-driver", "ena-traffic", "ena-offload", "ena-reset", "ebs-persist",
+         "card-idle")
 
 
 def main():

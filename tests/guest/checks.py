@@ -3,12 +3,17 @@
 
 Both `./run --check` and the tests in tests/e2e use them.
 """
+import contextlib
 import hashlib
+import http.server
 import json
+import os
 import re
+import threading
 import time
 
-from guest import SCRATCH_ID, VOLUME_ID, Failure
+import nic
+from guest import SCRATCH_ID, VOLUME_ID, Failure, wait_until
 
 MODEL = "Amazon Elastic Block Store"
 
@@ -144,3 +149,123 @@ def idle(card, seconds):
     before = card.cpu_seconds()
     time.sleep(seconds)
     return card.cpu_seconds() - before
+
+
+# The network.
+
+def network_driver(guest, mac):
+    """Linux's own driver runs the NIC at EC2's place, and DHCP has its say."""
+    expect_lines(
+        guest.run("lspci -vvv -nn -s 00:05.0"),
+        r"Ethernet controller \[0200\].*\[1d0f:ec20\]",
+        r"Region 0: Memory at .* \(32-bit, non-prefetchable\)",
+        r"Region 2: Memory at .* prefetchable\)",
+        r"\] MSI-X: Enable\+ Count=\d+", r"FLReset\+",
+        r"Kernel driver in use: ena")
+    name = nic.interfaces(guest)[mac]
+    wait_until(lambda: lease(guest, name), 60, f"a lease for {name}")
+    expect_lines(guest.run(f"ethtool -i {name}"), "driver: ena")
+    expect_lines(guest.run(f"ethtool {name}"), r"Link detected: yes")
+    queues = len(guest.run(f"ls -d /sys/class/net/{name}/queues/rx-*").split())
+    nic.quiet_driver(guest)
+    return f"{name}, {queues} queues, leased {lease(guest, name)}"
+
+
+def lease(guest, name):
+    found = re.search(r"inet ([\d.]+)/", guest.run(f"ip -4 addr show dev {name}"))
+    return found and found[1]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.server.data)))
+        self.end_headers()
+        self.wfile.write(self.server.data)
+
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def web_server(data):
+    """A server on this machine that has one file; its port."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.data = data
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+def fetch(guest, mac, mib=16):
+    """A file comes from this machine through the user-mode network."""
+    name = nic.interfaces(guest)[mac]
+    data = os.urandom(mib << 20)
+    gateway = re.search(r"default via (\S+)", guest.run(f"ip route show dev {name}"))[1]
+    with web_server(data) as port:
+        start = time.monotonic()
+        found = guest.run(f"wget -q -T 20 -t 1 -O - http://{gateway}:{port}/ | sha256sum",
+                          120).split()[0]
+        seconds = time.monotonic() - start
+    expect(found == hashlib.sha256(data).hexdigest(), "what came is not what was sent")
+    nic.quiet_driver(guest)
+    return f"{mib} MiB from this machine in {seconds:.1f} s"
+
+
+@contextlib.contextmanager
+def two_machines(guest, card, macs):
+    """Both NICs in namespaces; afterwards the driver begins anew."""
+    guest.run("systemctl stop systemd-networkd.socket systemd-networkd; "
+              "systemctl mask --runtime --quiet systemd-networkd")
+    nics = [nic.Nic(guest, f"eth{n}", mac, 9, n + 1) for n, mac in enumerate(macs)]
+    for one in nics:
+        one.card = card
+        one.enter()
+    yield nics
+    guest.run("modprobe -r ena; ip netns del eth0; ip netns del eth1; "
+              "systemctl unmask --runtime --quiet systemd-networkd; modprobe ena", 120)
+
+
+def offload(guest, card, macs):
+    """Segmentation and checksums are the card's work, and done right."""
+    with two_machines(guest, card, macs) as (one, other):
+        other.serve()
+        before = nic.counters(card, "eth0")
+        bad = one.statistics(), other.statistics()
+        rates = []
+        for mtu, version in (1500, 4), (1500, 6), (9001, 4):
+            for each in (one, other):
+                each.run(f"ip link set eth0 mtu {mtu}")
+            done = one.iperf(other, 2, "", version)["sum_received"]
+            rates.append(f"{done['bits_per_second'] / 1e9:.2f}")
+        cut = nic.counters(card, "eth0")["tso_packets"] - before["tso_packets"]
+        expect(cut > 100, f"only {cut} packets were cut into segments")
+        for each, then in zip((one, other), bad):
+            now = each.statistics()
+            wrong = sum(now[n] - then[n] for n in now if n.endswith("csum_bad"))
+            expect(wrong == 0, f"{each.name}: {wrong} bad checksums")
+        good = sum(v for n, v in other.statistics().items() if n.endswith("csum_good"))
+        expect(good > 100, f"only {good} packets had their checksum checked")
+        nic.quiet_driver(guest)
+    return (f"{cut} packets cut into segments, no bad checksum; "
+            f"{'/'.join(rates)} Gbit/s by IPv4, IPv6, MTU 9001")
+
+
+def reset_network(guest, card, macs):
+    """The driver comes back from a device that has forgotten it all, and so
+    does the traffic."""
+    with two_machines(guest, card, macs) as (one, other):
+        nic.exchange(one, other, 1)
+        card.ctl("reset", "eth0")
+        start = time.monotonic()
+        time.sleep(2)           # not before the driver can have noticed
+        wait_until(lambda: one.try_run(f"ping -q -c 1 -W 1 {other.ipv4}")[0] == 0, 60,
+                   "the driver has reset the NIC and traffic passes")
+        seconds = time.monotonic() - start
+        nic.exchange(one, other, 1)
+        for _ in range(2):
+            guest.run("modprobe -r ena && modprobe ena", 120)
+            for each in (one, other):
+                each.enter()
+        one.ping(other)
+    return f"traffic passes {seconds:.1f} s after a reset from outside, and after reloads"

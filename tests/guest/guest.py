@@ -197,6 +197,9 @@ class Guest:
         console, qmp = self.folder / "console", self.folder / "qmp"
         words += ["--firmware", self.firmware, "--console", f"unix:{console}",
                   "--qmp", qmp, *self.options, "--", *self.qemu_options]
+        self.start_program(words, console, qmp)
+
+    def start_program(self, words, console, qmp):
         self.log = self.folder / "nitroctl.log"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
@@ -215,8 +218,8 @@ class Guest:
 
     def is_listening(self, connection, path):
         if self.process.poll() is not None:
-            raise Failure(f"nitroctl boot ended with {self.process.returncode}:\n"
-                          + tail(self.log))
+            raise Failure(f"{self.process.args[0]} ended with "
+                          f"{self.process.returncode}:\n" + tail(self.log))
         return connection.connect_ex(str(path)) == 0
 
     # The console.

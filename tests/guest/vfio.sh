@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# A kernel with every way of VFIO, for tests/e2e/test_host.py: Debian's kernels
-# have neither the no-IOMMU mode nor iommufd.  Built from Debian's source
-# package with little more than that (vfio.config), and busybox beside it.
+# A kernel with every way of VFIO and all network adapters that we compare, for
+# tests/e2e/test_host.py, test_ena_dpdk.py and ./bench: Debian's kernels have
+# neither the no-IOMMU mode nor iommufd.  Built from Debian's source package
+# with little more than that (vfio.config), and busybox beside it.
 #
 #   vfio/bzImage   Linux 6.12
 #   vfio/busybox   static

@@ -18,7 +18,8 @@ packages="
 	systemd-sysv udev dbus kmod procps iproute2 less vim-tiny
 	initramfs-tools lz4 linux-image-cloud-amd64 grub2-common grub-pc-bin
 	grub-efi-amd64-bin amazon-ec2-utils nvme-cli pciutils ethtool fio
-	stress-ng e2fsprogs fdisk python3-minimal"
+	stress-ng e2fsprogs fdisk python3-minimal
+	iperf3 iputils-ping tcpdump wget"
 
 bootstrap()
 {
@@ -85,6 +86,7 @@ settle()
 	rm -rf "$tree"/var/cache/apt/* "$tree"/var/lib/apt/lists/* \
 		"$tree/etc/apt/apt.conf.d/99host" "$tree/usr/sbin/policy-rc.d" \
 		"$tree/etc/resolv.conf"
+	ln -s /run/resolv.conf "$tree/etc/resolv.conf"
 }
 
 write_grub()
