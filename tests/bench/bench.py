@@ -14,8 +14,10 @@ from figures import Table
 import card                         # noqa: E402, needs machine's path
 import guests                       # noqa: E402
 import host                         # noqa: E402
+import nics                         # noqa: E402
+import packets                      # noqa: E402
 
-PARTS = (host, card, guests)
+PARTS = (host, card, guests, packets, nics)
 QUICK_SECONDS = 115
 
 

@@ -86,7 +86,7 @@ class Session:
     def run_loads(self, names, card, guest):
         pid = guest.qemu_pid
         processors = [task for task in machine.tasks(pid)
-                      if comm(pid, task).startswith("CPU ")]
+                      if machine.comm(pid, task).startswith("CPU ")]
         machine.pin(pid, machine.DEVICE)
         machine.pin(pid, machine.CLIENT, processors)
         disks = disks_of(guest)
@@ -145,10 +145,6 @@ class Session:
 
 def volume_id(number):
     return f"vol-0fedcba987654321{number}"
-
-
-def comm(pid, task):
-    return pathlib.Path(f"/proc/{pid}/task/{task}/comm").read_text()
 
 
 def disks_of(guest):

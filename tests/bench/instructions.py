@@ -84,7 +84,7 @@ def by_perf(function, name, job, count):
 def per_io(function, name, job, times):
     count = by_perf if has_counters() else by_callgrind
     # Long ones are copies for the most part, and slow to count.
-    part = 1 if job.bs == "4k" else 20
+    part = 20 if job.bs == "128k" else 1
     short, long = SHORT // part, LONG // part
     more, fewer = (min(count(function, name, job, n) for _ in range(times))
                    for n in (long, short))

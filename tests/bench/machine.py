@@ -59,6 +59,10 @@ def cpu_ns(pid, threads=None):
     return total
 
 
+def comm(pid, task):
+    return pathlib.Path(f"/proc/{pid}/task/{task}/comm").read_text()
+
+
 def pin(pid, cpu, threads=None):
     for task in tasks(pid) if threads is None else threads:
         os.sched_setaffinity(task, [cpu])
