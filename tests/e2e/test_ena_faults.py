@@ -13,7 +13,7 @@ import nic
 from guest import ROOT_IMAGE, Card, Failure, Guest, copy_image, ebs, wait_until
 from nic import Nic, ena
 
-KERNELS = ["6.1", "7.2"]
+KERNELS = ["7.2"]  # whose driver has all that can go wrong, the clock included
 # The kernel leaves no more than some ten packets in a queue that does not move.
 HINTS = {"keep-alive": 2500, "missing-tx": 1500, "missing-tx-count": 5,
          "admin": 600, "netdev": 4000}
@@ -61,7 +61,11 @@ class Victim(Nic):
         self.must_recover()
 
     def must_recover(self):
-        self.wait_for_carrier(60)
+        try:
+            self.wait_for_carrier(60)
+        except Failure as why:
+            raise Failure(f"{why}; the driver said:\n"
+                          + nic.log_of_driver(self.guest)) from why
         # The driver may be within the first of two resets.
         wait_until(lambda: self.try_run(f"ping -q -c 1 -W 2 {self.peer.ipv4}")[0] == 0,
                    60, f"{self.name}: traffic passes")
@@ -154,7 +158,7 @@ def test_row_2_keep_alive_without_interrupt(one):
 
 def test_row_3_admin_command_never_completes(one):
     with one.must_reset(ADMIN):
-        one.fault("admin_stall")
+        one.fault("admin_stall", "--limit", 1)
         one.try_run("ethtool -S eth0")
     log_has(one, "didn't send a completion")
 
@@ -246,7 +250,7 @@ def test_row_12_completion_of_no_packet(one):
     with one.must_reset(TX_REQ_ID):
         one.fault("tx_req_id", "--value", 0xffff, "--limit", 1)
         one.send(3)
-    log_has(one, "[Ii]nvalid req_?id")
+    log_has(one, "[Ii]nvalid req[_ ]?id")
 
 
 def test_row_13_completion_of_no_buffer(one):
@@ -264,8 +268,8 @@ def test_row_14_too_many_buffers(one):
 
 def test_row_15_malformed_receive_completion(one):
     with one.must_reset(RX_MALFORMED):
-        one.fault("rx_malformed", "--limit", 1)
-        one.peer.try_run(f"ping -q -c 3 -i 0.2 -W 1 {one.ipv4}")
+        one.fault("rx_malformed", "--limit", 3)
+        one.peer.try_run(f"ping -q -c 8 -i 0.2 -W 1 {one.ipv4}")
 
 
 def test_row_16_malformed_transmit_completion_goes_unseen(one):
@@ -391,9 +395,9 @@ def test_row_26_the_clock_errs(one):
     if one.kernel < (7, 2):
         pytest.skip("this kernel's driver has no PHC")
     device = one.device()
-    one.run(f"devlink dev param set pci/{device} name enable_phc value true "
+    one.guest.run(f"devlink dev param set pci/{device} name enable_phc value true "
             "cmode driverinit")
-    one.run(f"devlink dev reload pci/{device}", 120)
+    one.guest.run(f"devlink dev reload pci/{device}", 120)
     one.set_up()
     index = re.search(r"(?:PTP Hardware Clock|provider index): (\d+)",
                       one.ethtool("-T eth0"))[1]

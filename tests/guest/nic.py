@@ -122,7 +122,7 @@ class Nic:
         address = other.ipv4 if version == 4 else other.ipv6
         said = self.run(f"iperf3 -J -c {address} -t {seconds} {options}",
                         6 * seconds + 90)
-        report = json.loads(said)
+        report = json.loads(said[said.index("{"):])     # after its warnings
         if "error" in report:
             raise Failure(f"iperf3: {report['error']}")
         return report["end"]
