@@ -67,8 +67,10 @@ class Victim(Nic):
             raise Failure(f"{why}; the driver said:\n"
                           + nic.log_of_driver(self.guest)) from why
         # The driver may be within the first of two resets.
-        wait_until(lambda: self.try_run(f"ping -q -c 1 -W 2 {self.peer.ipv4}")[0] == 0,
+        wait_until(lambda: self.try_run(f"ping -q -c 4 -i 0.5 -W 2 {self.peer.ipv4}"
+                                        " | grep -q ' 0% packet loss'")[0] == 0,
                    60, f"{self.name}: traffic passes")
+        self.wait_for_carrier(60)
         self.ping(self.peer)
 
     def send(self, count, wait=0.0):
@@ -158,6 +160,7 @@ def test_row_2_keep_alive_without_interrupt(one):
 
 def test_row_3_admin_command_never_completes(one):
     with one.must_reset(ADMIN):
+        # More, and the driver would give up over its own reset.
         one.fault("admin_stall", "--limit", 1)
         one.try_run("ethtool -S eth0")
     log_has(one, "didn't send a completion")
@@ -179,6 +182,11 @@ def test_row_5_admin_completion_of_nothing(one):
 
 
 def test_row_6_many_missing_tx_completions(one):
+    # A queue that has never been busy is stopped after two or three packets.
+    one.run("for q in /sys/class/net/eth0/queues/tx-*; do"
+            " echo 1000000 > $q/byte_queue_limits/limit_min; done")
+    one.peer.serve()
+    one.iperf(one.peer, 1, "-P 8")
     with one.must_reset(MISSING_TX):
         one.fault("tx_stall", "--limit", 64)
         one.send(80)
