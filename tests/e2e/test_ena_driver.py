@@ -340,6 +340,11 @@ def test_module_is_loaded_again(nics):
     for _ in range(2):
         guest.run("modprobe -r ena && modprobe ena", 120)
         all_again(nics)
+    # 6.1 keeps XDP's rings in mind when XDP is off, and wonders on its way out.
+    found = nic.complaints(next(iter(nics.values())).guest)
+    if next(iter(nics.values())).kernel < (6, 12) and all(
+            "WARNING" not in line or "ena_del_napi_in_range" in line for line in found):
+        is_forgiven(nics)
 
 
 def test_function_is_unbound_and_bound(nics, busy):
