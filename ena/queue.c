@@ -16,7 +16,6 @@
 
 #include <stdlib.h>
 
-#include "firmware/rt/clock.h"
 #include "firmware/rt/rest.h"
 #include "firmware/rt/scope.h"
 
@@ -186,13 +185,6 @@ void ena_path_close_cq(struct ena_nic *nic, uint16_t n)
 		ena_interrupt_close(nic, n);
 }
 
-static void unblock(struct ena_path *path)
-{
-	path->is_blocked = false;
-	path->has_given_up = false;
-	rt_timer_stop(path->nic->fn->loop, &path->patience);
-}
-
 void ena_path_reset(struct ena_nic *nic)
 {
 	struct ena_path *path = nic->path;
@@ -206,7 +198,7 @@ void ena_path_reset(struct ena_nic *nic)
 	if (!path)
 		return;
 	path->tx_count = 0;
-	unblock(path);
+	path->is_blocked = false;
 	ena_rx_end_wait(nic);
 	path->full.has_given_up = false;
 	ena_interrupt_reset(nic);
@@ -406,18 +398,7 @@ static uint64_t poll(struct rt_poller *poller, uint64_t now_ns)
 	return 0;
 }
 
-/* ---- A port that does not take all ---- */
-
-/* It is stuck: what it does not take from now on is dropped. */
-static void lost_patience(struct rt_timer *timer)
-{
-	struct ena_path *path =
-		rt_container_of(timer, struct ena_path, patience);
-
-	path->has_given_up = true;
-	path->is_blocked = false;
-	ena_path_kick(path);
-}
+/* ---- The port ---- */
 
 static void port_resumed(struct ena_port *port)
 {
@@ -425,7 +406,7 @@ static void port_resumed(struct ena_port *port)
 
 	if (!nic->path)
 		return;
-	unblock(nic->path);
+	nic->path->is_blocked = false;
 	ena_path_kick(nic->path);
 }
 
@@ -447,7 +428,6 @@ void ena_path_start(struct ena_nic *nic)
 	path->nic = nic;
 	path->rx_near.is_write = true;
 	path->wake.fired = woken;
-	path->patience.fired = lost_patience;
 	path->full.patience.fired = ena_rx_lost_patience;
 	path->is_resting = true;
 	for (unsigned int v = 0; v < ENA_MAX_VECTORS; v++)
@@ -489,7 +469,7 @@ void ena_path_resume(struct ena_nic *nic)
 		return;
 	path->is_paused = false;
 	find_pages(nic);
-	unblock(path);
+	path->is_blocked = false;
 	ena_interrupt_resume(nic);
 	ena_path_kick(path);
 	ena_port_resume(&nic->port);

@@ -59,9 +59,8 @@ struct ena_path {
 	bool is_kicked, is_resting, is_paused;
 	struct rt_timer wake; /* from a rest */
 
-	/* The port did not take all: since then, until it resumes. */
-	bool is_blocked, has_given_up;
-	struct rt_timer patience;
+	/* The port did not take all; until it resumes. */
+	bool is_blocked;
 
 	/* A frame came that a queue has no buffers for: see rx.c. */
 	struct {

@@ -4,16 +4,11 @@
  * and completed.  Each packet gets one completion, whatever became of it.
  *
  * What the port does not take stays in the queue and is walked again later: the
- * queue's index and metadata go on only behind what was dealt with.  A port
- * that stays stuck is given up, and is not waited for until it resumes: what it
- * does not take is dropped.
+ * queue's index and metadata go on only behind what was dealt with.  How long a
+ * port may keep us waiting is the switch's matter.
  */
 #include "ena/queue.h"
 #include "ena/trace.h"
-#include "firmware/rt/clock.h"
-
-#define PATIENCE_NS (100 * RT_NS_PER_MS)
-static_assert(ENA_BURST <= 64, "frames are bits");
 
 /* What a burst adds to the counters. */
 struct tally {
@@ -127,15 +122,6 @@ static void make_frames(struct ena_nic *nic)
 	}
 }
 
-static void wait_for_port(struct ena_nic *nic)
-{
-	struct ena_path *path = nic->path;
-
-	path->is_blocked = true;
-	rt_timer_start(nic->fn->loop, &path->patience,
-		       rt_loop_now_ns(nic->fn->loop) + PATIENCE_NS);
-}
-
 /* How many packets, from the first, are dealt with when so many frames are. */
 static unsigned int packets_of(const struct ena_tx_burst *burst,
 			       unsigned int frames)
@@ -173,9 +159,7 @@ static void drop_packet(uint16_t n, struct tally *tally,
 	tally->drops++;
 }
 
-/* lost: bit i: the port has not taken frame i. */
-static void add_up(struct ena_nic *nic, uint16_t n, uint64_t lost,
-		   unsigned int count)
+static void add_up(struct ena_nic *nic, uint16_t n, unsigned int count)
 {
 	const struct ena_tx_burst *burst = &nic->path->burst;
 	struct ena_guest_counters *guest = &nic->state->counters;
@@ -185,13 +169,10 @@ static void add_up(struct ena_nic *nic, uint16_t n, uint64_t lost,
 	for (unsigned int i = 0; i < count; i++) {
 		const struct ena_tx_packet *packet = &burst->packets[i];
 
-		bool is_lost = packet->has_frame && lost & BIT(frame);
-
-		if (packet->has_frame && !is_lost)
-			tally_frame(&tally, &burst->frames[frame]);
+		if (packet->has_frame)
+			tally_frame(&tally, &burst->frames[frame++]);
 		else
 			drop_packet(n, &tally, packet);
-		frame += packet->has_frame;
 	}
 	rt_counter_add(&nic->counters.tx_packets, tally.packets);
 	rt_counter_add(&nic->counters.tx_bytes, tally.bytes);
@@ -216,46 +197,24 @@ static void advance(struct ena_nic *nic, uint16_t n, unsigned int count)
 	trace_ena_tx(n, (uint16_t)count, sq->consumed);
 }
 
-/*
- * Offer all frames.  A stuck port that was given up loses what it does not
- * take, one by one: those behind it may be for somebody else.  Returns how many
- * were dealt with; *lost: how many of them were not taken.
- */
-static unsigned int offer(struct ena_nic *nic, uint64_t *lost)
-{
-	const struct ena_tx_burst *burst = &nic->path->burst;
-	unsigned int done = 0;
-
-	*lost = 0;
-	while (done < burst->frame_count) {
-		done += ena_port_send(&nic->port, burst->frames + done,
-				      burst->frame_count - done);
-		if (done == burst->frame_count || !nic->path->has_given_up)
-			break;
-		*lost |= BIT(done);
-		done++;
-	}
-	return done;
-}
-
 unsigned int ena_tx_burst(struct ena_nic *nic, uint16_t n, uint16_t available)
 {
 	struct ena_tx_burst *burst = &nic->path->burst;
 	unsigned int done, count;
-	uint64_t lost;
 
 	ena_tx_gather(nic, n, available);
 	if (!burst->count)
 		return 0;
 	make_frames(nic);
-	done = offer(nic, &lost);
+	done = burst->frame_count ? ena_port_send(&nic->port, burst->frames,
+						  burst->frame_count)
+				  : 0;
 	count = packets_of(burst, done);
-	if (done < burst->frame_count)
-		wait_for_port(nic);
+	nic->path->is_blocked = done < burst->frame_count;
 	if (!count)
 		return 0;
 	advance(nic, n, count);
-	add_up(nic, n, lost, count);
+	add_up(nic, n, count);
 	complete(nic, n, count);
 	return count;
 }

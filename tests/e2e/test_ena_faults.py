@@ -79,6 +79,7 @@ class Victim(Nic):
 import socket, time
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.setblocking(False)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUFFORCE, 1 << 24)
 for _ in range({count}):
     try:
         s.sendto(b"x" * 64, ("{self.peer.ipv4}", 9))

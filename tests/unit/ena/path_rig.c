@@ -67,9 +67,6 @@ unsigned int ena_port_send(struct ena_port *port,
 
 	(void)port;
 	cr_assert_leq(count, ENA_BURST);
-	for (unsigned int i = 0; rig.stuck && i < taken; i++)
-		if (frames[i].header[5] == rig.stuck)
-			taken = i;
 	for (unsigned int i = 0; i < taken; i++) {
 		unsigned int wires = ena_frame_wire_count(&frames[i]);
 

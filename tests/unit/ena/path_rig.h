@@ -44,7 +44,6 @@ struct rig {
 	struct rig_wire *wires;
 	unsigned int wire_count, frame_count;
 	unsigned int room; /* frames that it takes */
-	uint8_t stuck;     /* not those to addresses that end so; 0: none */
 	unsigned int resumed;
 	int eventfds[RIG_VECTORS];
 };

@@ -433,45 +433,6 @@ Test(ena_tx, offers_again_what_was_not_taken)
 	cr_expect_eq(rt_counter_read(&rig.nic->counters.tx_drops), 0);
 }
 
-Test(ena_tx, gives_a_stuck_port_up_after_a_tenth_of_a_second)
-{
-	rig_make_tx(0, (struct rig_queue){ .depth = 64 });
-	rig.room = 0;
-	put_some(40);
-	cr_expect_eq(count_done(0), 0);
-	rig_wait_ns(101 * RT_NS_PER_MS);
-	cr_expect_eq(count_done(0), 40);
-	cr_expect_eq(rt_counter_read(&rig.nic->counters.tx_drops), 40);
-	put_some(3);
-	cr_expect_eq(count_done(0), 3, "it does not wait again");
-	ena_nic_port.resume(&rig.nic->port);
-	put_some(3);
-	cr_expect_eq(count_done(0), 0, "but now");
-	rig.room = 100;
-	ena_nic_port.resume(&rig.nic->port);
-	rig_turn();
-	cr_expect_eq(count_done(0), 3);
-}
-
-Test(ena_tx, sends_to_others_past_who_is_stuck)
-{
-	uint32_t size = rig_udp(bytes, 60, 1);
-
-	rig_make_tx(0, (struct rig_queue){ .depth = 64 });
-	rig.stuck = 7;
-	for (unsigned int i = 0; i < 40; i++) {
-		bytes[5] = i % 2 ? 7 : 1;
-		rig_put_bytes(0, (uint16_t)i, bytes, size);
-	}
-	rig_ring(0);
-	rig_turn();
-	cr_expect_eq(count_done(0), 1);
-	rig_wait_ns(101 * RT_NS_PER_MS);
-	cr_expect_eq(count_done(0), 39);
-	cr_expect_eq(rig.frame_count, 20);
-	cr_expect_eq(rt_counter_read(&rig.nic->counters.tx_drops), 20);
-}
-
 Test(ena_tx, walks_again_with_the_metadata_that_was_before)
 {
 	uint32_t size = rig_tcp(bytes, 3000, 1);

@@ -290,6 +290,24 @@ Test(ena_switch, waits_no_longer_for_a_port_that_is_stuck)
 	unplug_all();
 }
 
+Test(ena_switch, delivers_to_others_past_who_is_stuck)
+{
+	struct ena_frame frames[4] = { make_frame(1, 2, 60, 0),
+				       make_frame(1, 3, 60, 1),
+				       make_frame(1, 2, 60, 2),
+				       make_frame(1, 3, 60, 3) };
+
+	plug_all();
+	b.room = 0;
+	cr_expect_eq(ena_port_send(&a.port, frames, 4), 0);
+	rig_pass(1);
+	rt_loop_step(loop, 0);
+	cr_expect_eq(ena_port_send(&a.port, frames, 4), 4);
+	cr_expect_eq(c.count, 2);
+	cr_expect_eq(COUNT(b, out_drops), 2);
+	unplug_all();
+}
+
 Test(ena_switch, floods_without_those_who_have_no_room)
 {
 	struct ena_frame frames[2] = { make_frame(1, ALL, 60, 0),
