@@ -289,16 +289,11 @@ void ena_doors_catch_up(struct ena_nic *nic)
 
 /* ---- Turns ---- */
 
-static void woken(struct rt_timer *timer)
-{
-	(void)timer; /* pollers are called after this */
-}
-
 void ena_path_kick(struct ena_path *path)
 {
 	path->is_kicked = true;
 	if (path->is_resting)
-		rt_timer_start(path->nic->fn->loop, &path->wake, 0);
+		rt_poller_wake(path->nic->fn->loop, &path->nic->poller);
 	path->is_resting = false;
 }
 
@@ -427,7 +422,6 @@ void ena_path_start(struct ena_nic *nic)
 		return; /* no queue can be opened */
 	path->nic = nic;
 	path->rx_near.is_write = true;
-	path->wake.fired = woken;
 	path->full.patience.fired = ena_rx_lost_patience;
 	path->is_resting = true;
 	for (unsigned int v = 0; v < ENA_MAX_VECTORS; v++)
@@ -443,7 +437,6 @@ void ena_path_stop(struct ena_nic *nic)
 	if (!nic->path)
 		return;
 	rt_poller_stop(nic->fn->loop, &nic->poller);
-	rt_timer_stop(nic->fn->loop, &nic->path->wake);
 	ena_path_reset(nic);
 	free(nic->path);
 	nic->path = NULL;

@@ -40,10 +40,16 @@ struct ena_tx_burst {
 		__attribute__((aligned(64)));
 };
 
-/* Completions that are written but for the first, which makes them visible. */
+#define ENA_LINE_BYTES  64u /* of a processor's cache */
+#define ENA_LINE_CDESCS (ENA_LINE_BYTES / sizeof(struct ena_eth_io_rx_cdesc))
+
+/*
+ * Completions that are written but for those in the first one's cache line:
+ * the driver looks there, and sees none of them before that one.
+ */
 struct ena_rx_batch {
-	uint16_t count;
-	struct ena_eth_io_rx_cdesc_ext first;
+	uint16_t count, held; /* held: of them, not written */
+	struct ena_eth_io_rx_cdesc_ext first[ENA_LINE_CDESCS];
 };
 
 struct ena_path {
@@ -57,7 +63,6 @@ struct ena_path {
 	uint64_t worked_ns, rest_until_ns;
 	uint32_t turn_bytes; /* that were sent in this turn */
 	bool is_kicked, is_resting, is_paused;
-	struct rt_timer wake; /* from a rest */
 
 	/* The port did not take all; until it resumes. */
 	bool is_blocked;

@@ -9,9 +9,10 @@
  * PATIENCE_NS: then frames are dropped and counted, until the driver has given
  * a quarter of the ring.
  *
- * Completions of a burst are written as the frames are, but for the first one
- * of each queue: without it the driver sees none of them, so its lines are not
- * taken away from us while we write them.
+ * Completions of a burst are written as the frames are, but for those of each
+ * queue in the cache line of the first: the driver looks there all the time,
+ * and sees none of them before that one.  So no line is taken away from us
+ * while we write it.
  */
 #include "ena/queue.h"
 #include "ena/trace.h"
@@ -164,12 +165,25 @@ static void publish(struct ena_nic *nic, uint16_t n)
 {
 	struct ena_rx_batch *batch = &nic->path->batches[n];
 	uint16_t posted = nic->state->cq[n].posted;
+	uint16_t first = (uint16_t)(posted - batch->count);
 
 	if (!batch->count)
 		return;
-	store_entry(nic, n, (uint16_t)(posted - batch->count), &batch->first);
+	while (batch->held--)
+		store_entry(nic, n, (uint16_t)(first + batch->held),
+			    &batch->first[batch->held]);
 	trace_ena_rx(n, batch->count, posted);
-	batch->count = 0;
+	batch->count = batch->held = 0;
+}
+
+/* An entry in the same cache line as the batch's first. */
+static bool is_near_first(const struct ena_cq_state *cq,
+			  const struct ena_rx_batch *batch)
+{
+	uint32_t entries = ENA_LINE_BYTES / (cq->entry_words * 4u);
+	uint32_t first = (uint32_t)(cq->posted - batch->count) % entries;
+
+	return first + batch->count < entries;
 }
 
 static void post(struct ena_nic *nic, uint16_t n,
@@ -182,10 +196,10 @@ static void post(struct ena_nic *nic, uint16_t n,
 	entry->base.status = le32_put(
 		(uint32_t)bits_put(ENA_ETH_IO_RX_CDESC_PHASE, status,
 				   ena_phase_of(cq->posted, cq->depth)));
-	if (batch->count)
-		store_entry(nic, n, cq->posted, entry);
+	if (is_near_first(cq, batch))
+		batch->first[batch->held++] = *entry;
 	else
-		batch->first = *entry;
+		store_entry(nic, n, cq->posted, entry);
 	nic->path->rx_posted |= BIT(n);
 	cq->posted++;
 	if (++batch->count >= BATCH_MAX || batch->count >= cq->depth)

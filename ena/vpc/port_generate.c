@@ -162,10 +162,12 @@ static uint64_t generate_poll(struct rt_poller *poller, uint64_t now_ns)
 	return generator->is_blocked ? UINT64_MAX : 0;
 }
 
-/* It goes on in the loop's next turn, which comes at once: see poll. */
 static void generate_resume(struct ena_port *port)
 {
-	send_burst(generator_of(port));
+	struct generator *generator = generator_of(port);
+
+	generator->is_blocked = false;
+	rt_poller_wake(generator->loop, &generator->poller);
 }
 
 static unsigned int generate_deliver(struct ena_port *port,

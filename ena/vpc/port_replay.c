@@ -203,7 +203,10 @@ static uint64_t replay_poll(struct rt_poller *poller, uint64_t now_ns)
 
 static void replay_resume(struct ena_port *port)
 {
-	send_due(replay_of(port));
+	struct replay *replay = replay_of(port);
+
+	send_due(replay);
+	rt_poller_wake(replay->loop, &replay->poller);
 }
 
 static unsigned int replay_deliver(struct ena_port *port,

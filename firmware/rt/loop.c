@@ -552,6 +552,16 @@ void rt_poller_stop(struct rt_loop *loop, struct rt_poller *poller)
 	delist(poller);
 }
 
+void rt_poller_wake(struct rt_loop *loop, struct rt_poller *poller)
+{
+	if (poller->list != &loop->patient)
+		return;
+	if (loop->next_poller == poller)
+		loop->next_poller = TAILQ_NEXT(poller, entry);
+	delist(poller);
+	enlist(&loop->eager, poller);
+}
+
 static uint64_t run_poller(struct rt_loop *loop, struct rt_poller *poller,
 			   uint64_t now)
 {

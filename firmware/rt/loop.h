@@ -113,11 +113,17 @@ struct rt_poller {
 	TAILQ_ENTRY(rt_poller) entry;
 };
 /*
- * Starting what is started, and stopping what is not, does nothing.  Both may
- * be called from any poll(), which may also free its poller once it is stopped.
+ * Starting what is started, and stopping or waking what is not, does nothing.
+ * All may be called from any poll(), which may also free its poller once it is
+ * stopped.
  */
 void rt_poller_start(struct rt_loop *loop, struct rt_poller *poller);
 void rt_poller_stop(struct rt_loop *loop, struct rt_poller *poller);
+/*
+ * It has work after all: it is called in the next turn at the latest, which
+ * comes at once.  In its own poll() what that returns counts.
+ */
+void rt_poller_wake(struct rt_loop *loop, struct rt_poller *poller);
 
 /*
  * Storage I/O.  done() gets the number of bytes (0 where none are moved), or a

@@ -783,6 +783,58 @@ Test(rt_poller_time, others_are_left_alone_while_one_spins)
 	cr_expect_eq(busy.times, 8);
 }
 
+Test(rt_poller_time, who_is_woken_is_called_though_another_spins)
+{
+	static struct look busy = LOOK(0), a = LOOK_NEVER;
+
+	rt_poller_wake(loop, &a.poller);
+	rt_loop_step(loop, 0);
+	cr_expect_eq(a.times, 0, "it is not started");
+	rt_poller_start(loop, &a.poller);
+	rt_poller_start(loop, &busy.poller);
+	rt_loop_step(loop, 0);
+	rt_loop_step(loop, 0);
+	cr_expect_eq(a.times, 1);
+	rt_poller_wake(loop, &a.poller);
+	rt_poller_wake(loop, &a.poller);
+	for (int turn = 0; turn < 3; turn++)
+		rt_loop_step(loop, 0);
+	cr_expect_eq(a.times, 2);
+}
+
+Test(rt_poller, who_is_woken_does_not_let_the_loop_sleep)
+{
+	static struct look a = LOOK_NEVER;
+
+	rt_poller_start(loop, &a.poller);
+	rt_loop_step(loop, 0);
+	rt_poller_wake(loop, &a.poller);
+	cr_expect_lt(step_and_measure(LONG_NS), LONG_NS);
+	cr_expect_eq(a.times, 2);
+}
+
+static struct look woken = LOOK_NEVER;
+
+static uint64_t wake_it(struct rt_poller *poller, uint64_t now_ns)
+{
+	(void)poller;
+	(void)now_ns;
+	rt_poller_wake(loop, &woken.poller);
+	return UINT64_MAX;
+}
+
+Test(rt_poller, one_may_be_woken_by_another_that_goes_to_rest)
+{
+	struct rt_poller wakes = { .poll = wake_it };
+
+	rt_poller_start(loop, &woken.poller);
+	rt_poller_start(loop, &wakes);
+	rt_loop_step(loop, 0);
+	cr_expect_lt(step_and_measure(LONG_NS), LONG_NS);
+	cr_expect_geq(woken.times, 2);
+	rt_poller_stop(loop, &wakes);
+}
+
 Test(rt_poller_time, all_of_a_turn_get_the_time_of_the_turn)
 {
 	static struct look a = LOOK(0), b = LOOK(0);

@@ -114,6 +114,30 @@ Test(ena_generate, waits_for_a_receiver_that_is_full)
 	ena_uplink_close(&port);
 }
 
+static uint64_t spin(struct rt_poller *poller, uint64_t now_ns)
+{
+	(void)poller;
+	(void)now_ns;
+	return RT_POLL_SPIN;
+}
+
+Test(ena_generate, goes_on_beside_a_receiver_that_spins)
+{
+	struct rt_poller spins = { .poll = spin };
+	struct ena_port *port;
+
+	a.room = 100;
+	port = generate(60);
+	rt_poller_start(loop, &spins);
+	turn(20);
+	a.room = 200;
+	ena_port_resume(&a.port);
+	turn(20);
+	cr_expect_eq(a.count, 300);
+	rt_poller_stop(loop, &spins);
+	ena_uplink_close(&port);
+}
+
 Test(ena_generate, rests_while_nobody_listens)
 {
 	struct ena_port *port;
