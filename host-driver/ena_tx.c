@@ -12,6 +12,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __x86_64__
+#include <emmintrin.h>
+#endif
 
 #include "firmware/rt/bits.h"
 #include "host-driver/ena_private.h"
@@ -75,6 +78,9 @@ static int open_llq(struct host_ena_tx *q)
 	    bytes > e->llq_bytes - q->sq.llq_offset)
 		return host_protest(q->ena,
 				    "an LLQ at %#x does not fit into BAR 2",
+				    q->sq.llq_offset);
+	if (q->sq.llq_offset % 16 != 0)
+		return host_protest(q->ena, "an LLQ at %#x is not aligned",
 				    q->sq.llq_offset);
 	q->llq_ring = e->llq_memory + q->sq.llq_offset;
 	q->header_bytes = q->llq.entry_bytes - q->llq.descs_before_header * 16u;
@@ -358,20 +364,40 @@ static unsigned int entries_for(const struct host_ena_tx *q, unsigned int descs)
 	return descs <= before ? 1 : 1 + (descs - before + more - 1) / more;
 }
 
-/* A whole entry: the memory may be combining writes.  Of known sizes, so that
- * it is a row of the widest stores. */
+/*
+ * Stores that need not own a line first: the device has read it since we wrote
+ * it.  So it is with memory that combines writes.
+ */
+#ifdef __x86_64__
+static inline void stream(void *to, const void *from, size_t bytes)
+{
+	for (size_t i = 0; i < bytes / sizeof(__m128i); i++)
+		_mm_stream_si128((__m128i *)to + i,
+				 _mm_loadu_si128((const __m128i *)from + i));
+}
+
+/* They are in no order among others. */
+static inline void end_stream(void)
+{
+	_mm_sfence();
+}
+#else
+static inline void stream(void *to, const void *from, size_t bytes)
+{
+	memcpy(to, from, bytes);
+}
+
+static inline void end_stream(void)
+{
+}
+#endif
+
 static inline void store_entry(struct host_ena_tx *q, const uint64_t *bounce)
 {
-	void *at =
-		(void *)(uintptr_t)(q->llq_ring +
-				    (q->tail & q->mask) * q->llq.entry_bytes);
+	uint32_t at = (q->tail & q->mask) * q->llq.entry_bytes;
 
-	if (q->llq.entry_bytes == 128)
-		memcpy(at, bounce, 128);
-	else if (q->llq.entry_bytes == 192)
-		memcpy(at, bounce, 192);
-	else
-		memcpy(at, bounce, 256);
+	stream((void *)(uintptr_t)(q->llq_ring + at), bounce,
+	       q->llq.entry_bytes);
 	q->tail++;
 }
 
@@ -494,6 +520,8 @@ unsigned int host_ena_tx_put(struct host_ena_tx *q,
 int host_ena_tx_ring(struct host_ena_tx *q)
 {
 	q->burst_left = q->burst;
+	if (q->llq_ring)
+		end_stream();
 	return host_door_ring(&q->door, q->tail);
 }
 

@@ -51,6 +51,8 @@ struct packet_flow {
 	unsigned int slots, next, in_flight, depth;
 	struct host_packet shape;
 	struct host_packet_layout layout;
+	uint32_t hash;              /* RSS's, of its packets */
+	bool has_hash;              /* the adapter that they come to tells it */
 	uint64_t left;              /* packets to send; until told: to take */
 	uint64_t sequence;          /* of the next to send */
 	uint64_t awaited;           /* of the next to come */

@@ -191,14 +191,17 @@ static int check(struct packet_job *job, struct packet_flow *flow,
 	return 0;
 }
 
-/* What was sent by others is not ours to count. */
+/* What was sent by others is not ours to count.  Packets are left unread if it
+ * can be told from their hash. */
 static bool is_ours(const struct packet_flow *flow,
 		    const struct host_ena_received *r)
 {
 	const uint8_t *frame = r->bytes;
 
-	return !flow->tx || (r->length > PACKET_HEADERS &&
-			     memcmp(frame + 6, flow->shape.from, 6) == 0);
+	if (!flow->tx || flow->has_hash)
+		return !flow->tx || r->hash == flow->hash;
+	return r->length > PACKET_HEADERS &&
+	       memcmp(frame + 6, flow->shape.from, 6) == 0;
 }
 
 static int take_received(struct packet_job *job, struct packet_flow *flow)
@@ -508,9 +511,8 @@ static void choose_port(struct packet_job *job, struct packet_flow *flow)
 
 	for (flow->shape.from_port = 1024; flow->shape.from_port < UINT16_MAX;
 	     flow->shape.from_port++) {
-		uint32_t hash = host_packet_hash(perf_rss_key, &flow->shape);
-
-		if ((hash & 127) % jobs == job->number)
+		flow->hash = host_packet_hash(perf_rss_key, &flow->shape);
+		if ((flow->hash & 127) % jobs == job->number)
 			return;
 	}
 }
@@ -586,6 +588,8 @@ static int open_receiver(struct packet_job *job, struct packet_flow *flow)
 
 	if (!nic->ena)
 		return 0;
+	flow->has_hash =
+		host_ena_has_feature(nic->ena, ENA_ADMIN_RSS_HASH_FUNCTION);
 	rc = host_ena_rx_open(&nic->doors, &options, &flow->rx);
 	if (rc == 0)
 		nic->rx_queues[job->number] = host_ena_rx_sq(flow->rx)->index;
