@@ -207,32 +207,19 @@ uint32_t ena_sum_pseudo(const uint8_t *ip, uint8_t protocol, uint32_t length)
 {
 	uint32_t sum = protocol + (length >> 16) + (length & 0xffff);
 
-	if (ip[0] >> 4 == 4) {
-		for (unsigned int i = 0; i < 8; i += 2)
-			sum += ena_wire16(ip + ENA_IPV4_ADDRESSES + i);
-		return sum;
-	}
+	if (ip[0] >> 4 == 4)
+		return ena_sum(ip + ENA_IPV4_ADDRESSES, 8, sum);
 	return ena_sum(ip + ENA_IPV6_ADDRESSES, 32, sum);
 }
 
-/* A few words are sooner added than a function is called for many. */
 bool ena_frame_l3_csum_is_good(const struct ena_frame *frame,
 			       const struct ena_frame_info *info)
 {
 	const uint8_t *ip = frame->header + info->l3_offset;
-	uint64_t sum = 0;
 
 	if (info->l3_proto != ENA_ETH_IO_L3_PROTO_IPV4)
 		return true; /* it has none */
-	for (unsigned int i = 0; i < (ip[0] & 15u); i++) {
-		uint32_t word;
-
-		memcpy(&word, ip + 4 * i, sizeof word);
-		sum += word;
-	}
-	return ena_sum_fold((uint32_t)(sum >> 32) +
-			    (uint32_t)(sum >> 16 & 0xffff) +
-			    (uint32_t)(sum & 0xffff)) == 0xffff;
+	return ena_sum_fold(ena_sum(ip, (ip[0] & 15u) * 4, 0)) == 0xffff;
 }
 
 /* What the checksum is of: UDP has its own idea. */

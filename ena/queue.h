@@ -44,12 +44,25 @@ struct ena_tx_burst {
 #define ENA_LINE_CDESCS (ENA_LINE_BYTES / sizeof(struct ena_eth_io_rx_cdesc))
 
 /*
+ * A completion of a received buffer as the words it is written in: fields that
+ * are stored one by one and read together at once make a processor wait.
+ *   0: status, length, req_id    1: hash, sub_qid
+ *   2: address                   3: timestamp
+ */
+struct ena_rx_cdesc_words {
+	uint64_t word[4]; /* of the processor's order */
+};
+static_assert(sizeof(struct ena_rx_cdesc_words) ==
+		      sizeof(struct ena_eth_io_rx_cdesc_ext),
+	      "RX completion");
+
+/*
  * Completions that are written but for those in the first one's cache line:
  * the driver looks there, and sees none of them before that one.
  */
 struct ena_rx_batch {
 	uint16_t count, held; /* held: of them, not written */
-	struct ena_eth_io_rx_cdesc_ext first[ENA_LINE_CDESCS];
+	struct ena_rx_cdesc_words first[ENA_LINE_CDESCS];
 };
 
 struct ena_path {
@@ -107,12 +120,15 @@ static inline bool ena_phase_of(uint16_t posted, uint32_t depth)
 	return !(posted & depth);
 }
 
-static inline void ena_store_release(void *to, const void *from)
+static inline void ena_store_word(void *to, uint64_t word)
 {
-	uint64_t word;
+	*(uint64_t *)to = htole64(word);
+}
 
-	memcpy(&word, from, sizeof word);
-	__atomic_store_n((uint64_t *)to, word, __ATOMIC_RELEASE);
+/* Behind all others: it has the phase. */
+static inline void ena_store_first_word(void *to, uint64_t word)
+{
+	__atomic_store_n((uint64_t *)to, htole64(word), __ATOMIC_RELEASE);
 }
 
 /* ---- tx.c, tx_packet.c ---- */

@@ -60,8 +60,9 @@ static bool fault(struct ena_nic *nic, enum ena_fault point, uint64_t *value)
 
 /* ---- Buffers ---- */
 
-static inline struct buffer read_buffer(const struct ena_nic *nic, uint16_t n,
-					uint16_t number)
+/* Into its place: a copy of fields that were just stored would have to wait. */
+static inline void read_buffer(const struct ena_nic *nic, uint16_t n,
+			       uint16_t number, struct buffer *out)
 {
 	const struct ena_sq_state *sq = &nic->state->sq[n];
 	struct ena_eth_io_rx_desc desc;
@@ -70,12 +71,10 @@ static inline struct buffer read_buffer(const struct ena_nic *nic, uint16_t n,
 	ena_desc_copy(&desc, nic->queues[n].descs +
 				     (number & (sq->depth - 1)) * sizeof desc);
 	length = le16_get(desc.length);
-	return (struct buffer){
-		.iova = (uint64_t)le16_get(desc.buff_addr_hi) << 32 |
-			le32_get(desc.buff_addr_lo),
-		.size = length ? length : 65536,
-		.req_id = le16_get(desc.req_id),
-	};
+	out->iova = (uint64_t)le16_get(desc.buff_addr_hi) << 32 |
+		    le32_get(desc.buff_addr_lo);
+	out->size = length ? length : 65536;
+	out->req_id = le16_get(desc.req_id);
 }
 
 /* The doorbell that we know of is enough more often than not. */
@@ -129,8 +128,8 @@ static enum room find_room(struct ena_nic *nic, uint16_t n, uint32_t length,
 			return TOO_MANY;
 		if (!has_buffers(nic, n, slots->count + 1))
 			return NO_BUFFER;
-		*buffer = read_buffer(nic, n,
-				      (uint16_t)(sq->consumed + slots->count));
+		read_buffer(nic, n, (uint16_t)(sq->consumed + slots->count),
+			    buffer);
 		size = buffer->size < length ? buffer->size : length;
 		slots->count++;
 		if (room == ROOM && !add_pieces(nic, slots, buffer, size)) {
@@ -146,19 +145,16 @@ static enum room find_room(struct ena_nic *nic, uint16_t n, uint32_t length,
 /* ---- Completions ---- */
 
 static void store_entry(struct ena_nic *nic, uint16_t n, uint16_t number,
-			const struct ena_eth_io_rx_cdesc_ext *entry)
+			const struct ena_rx_cdesc_words *entry)
 {
 	const struct ena_cq_state *cq = &nic->state->cq[n];
-	size_t bytes = cq->entry_words * 4u;
-	uint8_t *at =
-		nic->queues[n].entries + (number & (cq->depth - 1)) * bytes;
+	unsigned int words = cq->entry_words / 2u;
+	uint8_t *at = nic->queues[n].entries +
+		      (size_t)(number & (cq->depth - 1)) * words * 8;
 
-	memcpy(at + 8, (const uint8_t *)entry + 8, sizeof entry->base - 8);
-	if (bytes > sizeof entry->base)
-		memcpy(at + sizeof entry->base,
-		       (const uint8_t *)entry + sizeof entry->base,
-		       sizeof *entry - sizeof entry->base);
-	ena_store_release(at, entry);
+	for (unsigned int i = words; --i;)
+		ena_store_word(at + (size_t)i * 8, entry->word[i]);
+	ena_store_first_word(at, entry->word[0]);
 }
 
 static void publish(struct ena_nic *nic, uint16_t n)
@@ -180,22 +176,20 @@ static void publish(struct ena_nic *nic, uint16_t n)
 static bool is_near_first(const struct ena_cq_state *cq,
 			  const struct ena_rx_batch *batch)
 {
-	uint32_t entries = ENA_LINE_BYTES / (cq->entry_words * 4u);
+	uint32_t entries = cq->entry_words > 4 ? 2 : 4; /* in a line */
 	uint32_t first = (uint32_t)(cq->posted - batch->count) % entries;
 
 	return first + batch->count < entries;
 }
 
 static void post(struct ena_nic *nic, uint16_t n,
-		 struct ena_eth_io_rx_cdesc_ext *entry)
+		 struct ena_rx_cdesc_words *entry)
 {
 	struct ena_rx_batch *batch = &nic->path->batches[n];
 	struct ena_cq_state *cq = &nic->state->cq[n];
-	uint32_t status = le32_get(entry->base.status);
 
-	entry->base.status = le32_put(
-		(uint32_t)bits_put(ENA_ETH_IO_RX_CDESC_PHASE, status,
-				   ena_phase_of(cq->posted, cq->depth)));
+	entry->word[0] = bits_put(ENA_ETH_IO_RX_CDESC_PHASE, entry->word[0],
+				  ena_phase_of(cq->posted, cq->depth));
 	if (is_near_first(cq, batch))
 		batch->first[batch->held++] = *entry;
 	else
@@ -246,32 +240,20 @@ static uint32_t status_of(const struct arrival *a, struct tally *tally)
 	return (uint32_t)status;
 }
 
-static void spoil(struct ena_nic *nic, struct ena_eth_io_rx_cdesc *entry)
+static void spoil(struct ena_nic *nic, struct ena_rx_cdesc_words *entry)
 {
 	uint64_t value;
 
 	if (fault(nic, ena_fault_rx_req_id, &value))
-		entry->req_id = le16_put((uint16_t)value);
+		entry->word[0] =
+			(entry->word[0] & BITS(47, 0)) | (uint64_t)value << 48;
 	/* For drivers that do not look at those bits, a packet without an end:
 	 * the next one begins in its midst. */
-	if (fault(nic, ena_fault_rx_malformed, &value))
-		entry->status = le32_put(
-			(uint32_t)((le32_get(entry->status) &
-				    ~(uint32_t)ENA_ETH_IO_RX_CDESC_LAST) |
-				   ENA_ETH_IO_RX_CDESC_MBZ7 |
-				   ENA_ETH_IO_RX_CDESC_MBZ17));
-}
-
-static void fill_extension(const struct ena_nic *nic,
-			   struct ena_eth_io_rx_cdesc_ext *entry, uint64_t iova)
-{
-	uint64_t now_ns = ena_phc_now_ns(nic);
-
-	entry->buff_addr_lo = le32_put((uint32_t)iova);
-	entry->buff_addr_hi = le16_put((uint16_t)(iova >> 32));
-	entry->reserved = le16_put(0);
-	entry->timestamp_lo = le32_put((uint32_t)now_ns);
-	entry->timestamp_hi = le32_put((uint32_t)(now_ns >> 32));
+	if (fault(nic, ena_fault_rx_malformed, &value)) {
+		entry->word[0] |=
+			ENA_ETH_IO_RX_CDESC_MBZ7 | ENA_ETH_IO_RX_CDESC_MBZ17;
+		entry->word[0] &= ~ENA_ETH_IO_RX_CDESC_LAST;
+	}
 }
 
 /* One for each buffer; the first and the last of them say so. */
@@ -280,7 +262,7 @@ static void post_buffers(struct ena_nic *nic, const struct arrival *a,
 			 const struct slots *slots)
 {
 	const struct ena_cq_state *cq = &nic->state->cq[a->queue];
-	struct ena_eth_io_rx_cdesc_ext entry;
+	struct ena_rx_cdesc_words entry;
 
 	for (unsigned int i = 0; i < slots->count; i++) {
 		const struct buffer *buffer = &slots->buffers[i];
@@ -291,17 +273,15 @@ static void post_buffers(struct ena_nic *nic, const struct arrival *a,
 			bits |= ENA_ETH_IO_RX_CDESC_FIRST;
 		if (i + 1 == slots->count)
 			bits |= ENA_ETH_IO_RX_CDESC_LAST;
-		entry.base = (struct ena_eth_io_rx_cdesc){
-			.status = le32_put((uint32_t)bits),
-			.length = le16_put((uint16_t)size),
-			.req_id = le16_put(buffer->req_id),
-			.hash = le32_put(a->hash),
-			.sub_qid = le16_put(a->queue),
-		};
-		if (cq->entry_words > 4)
-			fill_extension(nic, &entry, buffer->iova);
+		entry.word[0] = bits | (uint64_t)size << 32 |
+				(uint64_t)buffer->req_id << 48;
+		entry.word[1] = a->hash | (uint64_t)a->queue << 32;
+		if (cq->entry_words > 4) {
+			entry.word[2] = buffer->iova;
+			entry.word[3] = ena_phc_now_ns(nic);
+		}
 		if (nic->fn->faults.rule_count)
-			spoil(nic, &entry.base);
+			spoil(nic, &entry);
 		post(nic, a->queue, &entry);
 		length -= size;
 	}
@@ -319,8 +299,8 @@ static void add_useless_buffers(struct ena_nic *nic, uint16_t n,
 	if (most > BUFFERS || !has_buffers(nic, n, most))
 		return;
 	for (; slots->count < most; slots->count++)
-		slots->buffers[slots->count] = read_buffer(
-			nic, n, (uint16_t)(sq->consumed + slots->count));
+		read_buffer(nic, n, (uint16_t)(sq->consumed + slots->count),
+			    &slots->buffers[slots->count]);
 }
 
 static void corrupt(const struct slots *slots, uint64_t at)
@@ -367,7 +347,7 @@ static bool give_simply(struct ena_nic *nic, const struct arrival *a,
 	if (frame->flags & ENA_FRAME_LEFT_TO_DO || nic->fn->faults.rule_count ||
 	    !has_buffers(nic, a->queue, 1))
 		return false;
-	slots.buffers[0] = read_buffer(nic, a->queue, sq->consumed);
+	read_buffer(nic, a->queue, sq->consumed, &slots.buffers[0]);
 	if (slots.buffers[0].size < size)
 		return false;
 	slots.pieces[0].iov_base = pcie_dma_near(nic->fn, &nic->path->rx_near,
@@ -457,9 +437,10 @@ static uint32_t buffers_needed(const struct ena_nic *nic,
 {
 	uint32_t length = ena_frame_wire_length(a->frame, 0);
 	const struct ena_sq_state *sq = &nic->state->sq[a->queue];
-	uint32_t size = read_buffer(nic, a->queue, sq->consumed).size;
+	struct buffer next;
 
-	return a->count * ((length + size - 1) / size);
+	read_buffer(nic, a->queue, sq->consumed, &next);
+	return a->count * ((length + next.size - 1) / next.size);
 }
 
 static bool is_full(struct ena_nic *nic, const struct arrival *a)
@@ -569,7 +550,7 @@ static void ask_for_buffer(struct ena_nic *nic, uint16_t n, unsigned int ahead)
 
 	if (!nic->queues[n].descs)
 		return;
-	buffer = read_buffer(nic, n, (uint16_t)(sq->consumed + ahead));
+	read_buffer(nic, n, (uint16_t)(sq->consumed + ahead), &buffer);
 	bytes = pcie_dma_near(nic->fn, &nic->path->rx_near, buffer.iova, &size);
 	if (bytes)
 		__builtin_prefetch(bytes, 1);

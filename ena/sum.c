@@ -25,19 +25,21 @@ typedef uint64_t lanes __attribute__((vector_size(32)));
 #endif
 #define INLINE static inline __attribute__((always_inline))
 
-static uint64_t fold_to_16(uint64_t sum)
+/* Both halves are added at once: the carry of the lower goes into the upper. */
+static inline uint32_t fold_to_32(uint64_t sum)
 {
-	sum = (sum >> 32) + (uint32_t)sum;
-	sum = (sum >> 32) + (uint32_t)sum;
-	sum = (sum >> 16) + (sum & 0xffff);
-	sum = (sum >> 16) + (sum & 0xffff);
-	return (sum >> 16) + (sum & 0xffff);
+	return (uint32_t)((sum + (sum >> 32 | sum << 32)) >> 32);
+}
+
+static inline uint16_t fold_to_16(uint32_t sum)
+{
+	return (uint16_t)((sum + (sum >> 16 | sum << 16)) >> 16);
 }
 
 /* The machine's words to the wire's. */
-static uint32_t to_wire(uint64_t sum)
+static inline uint32_t to_wire(uint64_t sum)
 {
-	uint16_t folded = (uint16_t)fold_to_16(sum);
+	uint16_t folded = fold_to_16(fold_to_32(sum));
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 	folded = __builtin_bswap16(folded);
@@ -47,7 +49,7 @@ static uint32_t to_wire(uint64_t sum)
 
 uint16_t ena_sum_fold(uint32_t sum)
 {
-	return (uint16_t)fold_to_16(sum);
+	return fold_to_16(sum);
 }
 
 uint32_t ena_sum_swap(uint32_t sum)
@@ -63,7 +65,12 @@ INLINE uint64_t take(uint8_t *to, const uint8_t *from, size_t size)
 	memcpy(&word, from, size);
 	if (to)
 		memcpy(to, &word, size);
-	return (word >> 32) + (uint32_t)word;
+	return word;
+}
+
+INLINE uint64_t add(uint64_t sum, uint64_t word)
+{
+	return sum + word + (sum + word < word); /* the carry again */
 }
 
 /* Fewer than 32 bytes; what is missing counts as zero. */
@@ -73,17 +80,17 @@ INLINE uint64_t add_tail(uint8_t *to, const uint8_t *from, size_t size)
 	size_t i = 0;
 
 	for (; i + 8 <= size; i += 8)
-		sum += take(to ? to + i : NULL, from + i, 8);
+		sum = add(sum, take(to ? to + i : NULL, from + i, 8));
 	if (size & 4) {
-		sum += take(to ? to + i : NULL, from + i, 4);
+		sum = add(sum, take(to ? to + i : NULL, from + i, 4));
 		i += 4;
 	}
 	if (size & 2) {
-		sum += take(to ? to + i : NULL, from + i, 2);
+		sum = add(sum, take(to ? to + i : NULL, from + i, 2));
 		i += 2;
 	}
 	if (size & 1)
-		sum += take(to ? to + i : NULL, from + i, 1);
+		sum = add(sum, take(to ? to + i : NULL, from + i, 1));
 	return sum;
 }
 
@@ -116,7 +123,7 @@ INLINE uint64_t add_all(uint8_t *to, const uint8_t *from, size_t size)
 		to = to ? to + sizeof a : NULL;
 	}
 	a += b + c + d; /* each is below 2^60 */
-	return a[0] + a[1] + a[2] + a[3] + add_tail(to, from, size - i);
+	return add(a[0] + a[1] + a[2] + a[3], add_tail(to, from, size - i));
 }
 
 static uint64_t sum_plain(const uint8_t *from, size_t size)

@@ -23,40 +23,33 @@ static bool fault(struct ena_nic *nic, enum ena_fault point, uint64_t *value)
 
 /* ---- Completions ---- */
 
-static void fill_timestamp(const struct ena_nic *nic,
-			   struct ena_eth_io_tx_cdesc_ext *entry)
-{
-	uint64_t now_ns = ena_phc_now_ns(nic);
-
-	entry->timestamp_lo = le32_put((uint32_t)now_ns);
-	entry->timestamp_hi = le32_put((uint32_t)(now_ns >> 32));
-}
+/* Its first word: req_id, status, flags, sub_qid, sq_head_idx. */
+#define FLAGS(bits) ((uint64_t)(bits) << 24)
 
 static void store_completion(struct ena_nic *nic, uint16_t n, uint16_t number,
-			     const struct ena_eth_io_tx_cdesc_ext *entry)
+			     uint64_t word, uint64_t now_ns)
 {
 	const struct ena_cq_state *cq = &nic->state->cq[n];
 	size_t bytes = cq->entry_words * 4u;
 	uint8_t *at =
 		nic->queues[n].entries + (number & (cq->depth - 1)) * bytes;
 
-	if (bytes > sizeof entry->base)
-		memcpy(at + sizeof entry->base, &entry->timestamp_lo,
-		       sizeof *entry - sizeof entry->base);
-	ena_store_release(at, &entry->base);
+	if (bytes > sizeof word)
+		ena_store_word(at + sizeof word, now_ns);
+	ena_store_first_word(at, word);
 }
 
 /* False: a fault keeps it. */
-static bool spoil(struct ena_nic *nic, struct ena_eth_io_tx_cdesc *entry)
+static bool spoil(struct ena_nic *nic, uint64_t *word)
 {
 	uint64_t value;
 
 	if (fault(nic, ena_fault_tx_stall, &value))
 		return false;
 	if (fault(nic, ena_fault_tx_req_id, &value))
-		entry->req_id = le16_put((uint16_t)value);
+		*word = (*word & ~UINT64_C(0xffff)) | (uint16_t)value;
 	if (fault(nic, ena_fault_tx_malformed, &value))
-		entry->flags |= ENA_ETH_IO_TX_CDESC_MBZ;
+		*word |= FLAGS(ENA_ETH_IO_TX_CDESC_MBZ);
 	return true;
 }
 
@@ -68,8 +61,9 @@ static void complete(struct ena_nic *nic, uint16_t n, unsigned int count)
 {
 	const struct ena_tx_burst *burst = &nic->path->burst;
 	struct ena_cq_state *cq = &nic->state->cq[n];
-	struct ena_eth_io_tx_cdesc_ext entries[ENA_BURST];
+	uint64_t words[ENA_BURST];
 	unsigned int posted = 0;
+	uint64_t now_ns = 0;
 
 	for (unsigned int i = 0; i < count; i++) {
 		const struct ena_tx_packet *packet = &burst->packets[i];
@@ -77,23 +71,18 @@ static void complete(struct ena_nic *nic, uint16_t n, unsigned int count)
 
 		if (packet->is_nameless)
 			continue;
-		entries[posted].base = (struct ena_eth_io_tx_cdesc){
-			.req_id = le16_put(packet->req_id),
-			.flags = ena_phase_of(number, cq->depth),
-			.sub_qid = le16_put(n),
-			.sq_head_idx = le16_put(packet->end),
-		};
-		if (nic->fn->faults.rule_count &&
-		    !spoil(nic, &entries[posted].base))
+		words[posted] = packet->req_id |
+				FLAGS(ena_phase_of(number, cq->depth)) |
+				(uint64_t)n << 32 | (uint64_t)packet->end << 48;
+		if (nic->fn->faults.rule_count && !spoil(nic, &words[posted]))
 			continue;
 		posted++;
 	}
 	if (cq->entry_words > 2)
-		for (unsigned int i = 0; i < posted; i++)
-			fill_timestamp(nic, &entries[i]);
+		now_ns = ena_phc_now_ns(nic);
 	for (unsigned int i = posted; i--;)
-		store_completion(nic, n, (uint16_t)(cq->posted + i),
-				 &entries[i]);
+		store_completion(nic, n, (uint16_t)(cq->posted + i), words[i],
+				 now_ns);
 	cq->posted = (uint16_t)(cq->posted + posted);
 	if (posted)
 		ena_interrupt_posted(nic, n, false);

@@ -20,9 +20,8 @@
 #include "ena/queue.h"
 #include "ena/wire.h"
 
-#define MSS_SHIFT  10
-#define AHEAD      4u /* entries */
-#define LINE_BYTES 64u
+#define MSS_SHIFT 10
+#define AHEAD     4u /* entries */
 
 /* Where the walk is. */
 struct walk {
@@ -36,22 +35,22 @@ struct walk {
 /* What comes of it, besides the packet. */
 enum outcome { WHOLE, DROPPED, UNFINISHED };
 
-static const uint8_t *entry_of(const struct walk *w)
+static const uint8_t *entry_at(const struct walk *w, unsigned int at)
 {
 	size_t bytes = w->sq->is_llq ? w->sq->llq_entry_bytes : ENA_DESC_BYTES;
 
-	return w->descs + (w->at & (w->sq->depth - 1)) * bytes;
+	return w->descs + (at & (w->sq->depth - 1)) * bytes;
 }
 
 static void enter(struct walk *w, const struct ena_sq_state *sq,
 		  const uint8_t *descs, uint16_t at, uint16_t available)
 {
-	*w = (struct walk){ .sq = sq,
-			    .descs = descs,
-			    .at = at,
-			    .available = available,
-			    .slots = sq->is_llq ? sq->llq_descs_before_header
-						: 1 };
+	w->sq = sq;
+	w->descs = descs;
+	w->at = at;
+	w->available = available;
+	w->slot = 0;
+	w->slots = sq->is_llq ? sq->llq_descs_before_header : 1;
 }
 
 static void next_entry(struct walk *w)
@@ -72,7 +71,7 @@ static bool next_desc(struct walk *w, struct ena_eth_io_tx_desc *desc)
 		next_entry(w);
 	if (!w->available)
 		return false;
-	ena_desc_copy(desc, entry_of(w) + w->slot * ENA_DESC_BYTES);
+	ena_desc_copy(desc, entry_at(w, w->at) + w->slot * ENA_DESC_BYTES);
 	w->slot++;
 	return true;
 }
@@ -255,12 +254,11 @@ static inline void copy_short(uint8_t *to, const uint8_t *from, size_t size)
 }
 
 /* The pushed header stands in the packet's first entry. */
-static void copy_pushed(struct ena_tx_packet *packet, uint8_t *header,
-			const struct walk *first)
+static void copy_pushed(const struct ena_tx_packet *packet, uint8_t *header,
+			const struct walk *w, uint16_t first)
 {
-	const uint8_t *from =
-		entry_of(first) +
-		first->sq->llq_descs_before_header * ENA_DESC_BYTES;
+	const uint8_t *from = entry_at(w, first) +
+			      w->sq->llq_descs_before_header * ENA_DESC_BYTES;
 
 	copy_short(header, from, packet->inline_length);
 }
@@ -268,14 +266,13 @@ static void copy_pushed(struct ena_tx_packet *packet, uint8_t *header,
 /* A guest's lines come from another core: ask before they are needed. */
 static void ask_ahead(const struct walk *w)
 {
-	struct walk ahead = *w;
+	const uint8_t *ahead = entry_at(w, w->at + AHEAD);
 
 	if (w->available <= AHEAD)
 		return;
-	ahead.at = (uint16_t)(w->at + AHEAD);
-	__builtin_prefetch(entry_of(&ahead));
+	__builtin_prefetch(ahead);
 	if (w->sq->is_llq)
-		__builtin_prefetch(entry_of(&ahead) + LINE_BYTES);
+		__builtin_prefetch(ahead + ENA_LINE_BYTES);
 }
 
 void ena_tx_gather(struct ena_nic *nic, uint16_t n, uint16_t available)
@@ -291,11 +288,10 @@ void ena_tx_gather(struct ena_nic *nic, uint16_t n, uint16_t available)
 	       bytes < ENA_BURST_MOST &&
 	       burst->part_count + ENA_FRAME_MAX_PARTS <= ENA_PARTS) {
 		struct ena_tx_packet *packet = &burst->packets[burst->count];
-		struct walk w, first;
+		struct walk w;
 		enum outcome outcome;
 
 		enter(&w, sq, nic->queues[n].descs, at, available);
-		first = w;
 		ask_ahead(&w);
 		*packet = (struct ena_tx_packet){
 			.meta = meta, .first_part = (uint16_t)burst->part_count
@@ -308,8 +304,8 @@ void ena_tx_gather(struct ena_nic *nic, uint16_t n, uint16_t available)
 		}
 		packet->has_frame = outcome == WHOLE;
 		if (packet->has_frame && packet->inline_length)
-			copy_pushed(packet, burst->headers[burst->count],
-				    &first);
+			copy_pushed(packet, burst->headers[burst->count], &w,
+				    at);
 		packet->end = (uint16_t)(w.at + 1);
 		available = (uint16_t)(available - (packet->end - at));
 		at = packet->end;

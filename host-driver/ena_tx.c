@@ -79,9 +79,6 @@ static int open_llq(struct host_ena_tx *q)
 		return host_protest(q->ena,
 				    "an LLQ at %#x does not fit into BAR 2",
 				    q->sq.llq_offset);
-	if (q->sq.llq_offset % 16 != 0)
-		return host_protest(q->ena, "an LLQ at %#x is not aligned",
-				    q->sq.llq_offset);
 	q->llq_ring = e->llq_memory + q->sq.llq_offset;
 	q->header_bytes = q->llq.entry_bytes - q->llq.descs_before_header * 16u;
 	q->is_meta_always = q->llq.keeps_no_meta;
@@ -371,6 +368,10 @@ static unsigned int entries_for(const struct host_ena_tx *q, unsigned int descs)
 #ifdef __x86_64__
 static inline void stream(void *to, const void *from, size_t bytes)
 {
+	if ((uintptr_t)to % sizeof(__m128i) != 0) {
+		memcpy(to, from, bytes); /* a device of odd ideas */
+		return;
+	}
 	for (size_t i = 0; i < bytes / sizeof(__m128i); i++)
 		_mm_stream_si128((__m128i *)to + i,
 				 _mm_loadu_si128((const __m128i *)from + i));
