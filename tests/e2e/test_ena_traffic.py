@@ -100,7 +100,8 @@ def test_soak(pair):
     jobs = (f"-p 5201 --bidir -P 2 -c {other.ipv4}",
             f"-p 5202 -M 1000 -c {other.ipv6}",
             f"-p 5203 -u -b 10M -l 1400 -c {other.ipv4}")
-    one.run("\n".join(f"iperf3 -t {SECONDS} -i 0 {job} >/run/iperf.{number} & "
-                      f"jobs[{number}]=$!" for number, job in enumerate(jobs)) +
-            "\nstatus=0; for job in ${jobs[@]}; do wait $job || status=1; done; "
-            "cat /run/iperf.*; exit $status", 3 * SECONDS + 120)
+    lines = [f"iperf3 -t {SECONDS} -i 0 {job} >/run/iperf.{number} & jobs[{number}]=$!"
+             for number, job in enumerate(jobs)]
+    lines += ["status=0; for job in ${jobs[@]}; do wait $job || status=1; done",
+              "cat /run/iperf.*; exit $status"]
+    print(one.run("\n".join(lines), 3 * SECONDS + 120))
