@@ -410,8 +410,8 @@ nvme_status ebs_not_offered(struct ebs_request *r, nvme_status status,
 
 /* doorbell.c: where doorbells are found, and when to sleep. */
 bool ebs_shadow_is_on(const struct ebs_controller *c);
-/* A queue was made; its doorbell is 0. */
-void ebs_door_open(struct ebs_controller *c, uint16_t qid, bool is_cq);
+/* A queue was made, or is deleted: its doorbell is 0.  Lanes are held. */
+void ebs_door_clear(struct ebs_controller *c, uint16_t qid, bool is_cq);
 /* Queues have gone, or the guest's memory is elsewhere. */
 void ebs_doors_rebuild(struct ebs_lane *lane);
 /* All doorbells are 0, and there is no doorbell buffer. */

@@ -158,8 +158,8 @@ static void clear_shadow(struct ebs_controller *c, size_t slot)
 		store_door(&page[slot], 0);
 }
 
-/* A new queue's doorbells are 0, whatever was there before. */
-void ebs_door_open(struct ebs_controller *c, uint16_t qid, bool is_cq)
+/* Of a queue that comes or has gone: it is 0, whatever was there before. */
+void ebs_door_clear(struct ebs_controller *c, uint16_t qid, bool is_cq)
 {
 	volatile uint32_t *page = mapped_page(c);
 	size_t slot = slot_of(qid, is_cq);

@@ -639,7 +639,7 @@ void ebs_sq_open(struct ebs_controller *c, uint16_t sqid, uint64_t base,
 						    .cqid = cqid };
 	c->sq[sqid] = (struct ebs_sq){ .lane = c->cq[cqid].lane };
 	locate_sq(c, sqid);
-	ebs_door_open(c, sqid, false);
+	ebs_door_clear(c, sqid, false);
 }
 
 void ebs_cq_open(struct ebs_controller *c, uint16_t cqid, uint64_t base,
@@ -656,5 +656,5 @@ void ebs_cq_open(struct ebs_controller *c, uint16_t cqid, uint64_t base,
 	c->cq[cqid] = (struct ebs_cq){ .lane = ebs_lane_choose(c, cqid, vector,
 							       has_interrupt) };
 	locate_cq(c, cqid);
-	ebs_door_open(c, cqid, true);
+	ebs_door_clear(c, cqid, true);
 }

@@ -105,6 +105,7 @@ nvme_status ebs_admin_delete_cq(struct ebs_request *r)
 	trace_ebs_queue_deleted(1, qid);
 	ebs_interrupt_forget(c, qid);
 	c->state->cq[qid] = (struct ebs_cq_state){ 0 };
+	ebs_door_clear(c, qid, true);
 	ebs_interrupt_update_pin(c);
 	return NVME_SUCCESS;
 }
@@ -119,7 +120,10 @@ void ebs_sq_delete_now(struct ebs_controller *c, uint16_t sqid)
 		return;
 	}
 	trace_ebs_queue_deleted(0, sqid);
+	ebs_hold(c); /* the last of its commands may have ended by itself */
 	c->state->sq[sqid] = (struct ebs_sq_state){ 0 };
+	ebs_door_clear(c, sqid, false);
+	ebs_let(c);
 	ebs_request_complete(deleter, NVME_SUCCESS);
 }
 

@@ -169,6 +169,25 @@ Test(function_doorbells, one_of_a_queue_that_is_not_there_is_reported)
 	bench_stop(&b);
 }
 
+Test(function_doorbells, a_deleted_queue_takes_its_own_along)
+{
+	struct bench b;
+
+	bench_start(&b, &mapped);
+	for (int i = 0; i < 3; i++)
+		cr_assert_eq(host_nvme_flush(b.nvme, 1), 0);
+	cr_assert_eq(host_nvme_delete_sq(b.nvme, 1), 0);
+	cr_expect_eq(page_of(&b)[2], 0);
+	cr_assert_eq(host_nvme_delete_cq(b.nvme, 1), 0);
+	cr_expect_eq(page_of(&b)[3], 0);
+	for (int i = 0; i < 20; i++)
+		bench_pass_time(&b, RT_NS_PER_S);
+	cr_expect_eq(broken(&b, EBS_RULE_SQ_DOORBELL_RANGE), 0);
+	cr_expect_eq(broken(&b, EBS_RULE_CQ_DOORBELL_RANGE), 0);
+	cr_expect_eq(broken(&b, EBS_RULE_DOORBELL_UNKNOWN_QUEUE), 0);
+	bench_stop(&b);
+}
+
 Test(function_doorbells, one_that_rings_before_the_controller_is_ready_is_too)
 {
 	struct bench b;
