@@ -31,18 +31,24 @@
 #include "pcie-model/function.h"
 #include "pcie-model/trace.h"
 
+/* What survives of configuration space. */
+enum kept {
+	NOTHING,
+	STICKY, /* bits that are, and BARs (PCIe 6.6.2) */
+	ALL,    /* the interrupt table too: what is behind them resets itself */
+};
+
 static const struct {
 	const char *name;
 	unsigned int strength;
-	/* Sticky bits and BARs survive (PCIe 6.6.2). */
-	bool keeps_sticky;
+	enum kept kept;
 } reasons[] = {
-	[PCIE_RESET_POWER] = { "wake-up from D3hot", 1, true },
-	[PCIE_RESET_FLR] = { "function level reset", 2, true },
-	[PCIE_RESET_CONTROL] = { "the operator's reset", 3, true },
-	[PCIE_RESET_BUS] = { "bus reset", 4, false },
-	[PCIE_RESET_DETACH] = { "reset after the client left", 5, false },
-	[PCIE_RESET_POWER_ON] = { "power-on reset", 6, false },
+	[PCIE_RESET_CONTROL] = { "the operator's reset", 1, ALL },
+	[PCIE_RESET_POWER] = { "wake-up from D3hot", 2, STICKY },
+	[PCIE_RESET_FLR] = { "function level reset", 3, STICKY },
+	[PCIE_RESET_BUS] = { "bus reset", 4, NOTHING },
+	[PCIE_RESET_DETACH] = { "reset after the client left", 5, NOTHING },
+	[PCIE_RESET_POWER_ON] = { "power-on reset", 6, NOTHING },
 };
 
 /* ---- stopping ---- */
@@ -82,7 +88,10 @@ static void start_quiescing(struct pcie_function *fn)
 /* Everything but configuration space. */
 static void reset_rest(struct pcie_function *fn, enum pcie_reset_reason why)
 {
-	pcie_interrupt_reset(fn);
+	if (reasons[why].kept == ALL)
+		pcie_interrupt_quiet(fn);
+	else
+		pcie_interrupt_reset(fn);
 	pcie_bars_reset(fn);
 	fn->type->reset(fn, why);
 	pcie_interrupt_update(fn);
@@ -96,7 +105,7 @@ static void choose_reason(struct pcie_function *fn, enum pcie_reset_reason why)
 		return;
 	fn->reset_reason = why;
 	/* The client that asked may look at it before the device is quiet. */
-	if (!reasons[why].keeps_sticky)
+	if (reasons[why].kept == NOTHING)
 		pcie_config_reset(fn, false);
 }
 
@@ -138,7 +147,7 @@ void pcie_function_quiesced(struct pcie_function *fn)
 	pcie_function_hold(fn);
 	if (fn->wants_reset) {
 		rt_log_info(fn->name, "%s", reasons[fn->reset_reason].name);
-		if (reasons[fn->reset_reason].keeps_sticky)
+		if (reasons[fn->reset_reason].kept == STICKY)
 			pcie_config_reset(fn, true);
 		reset_rest(fn, fn->reset_reason);
 	}
@@ -294,7 +303,7 @@ void pcie_function_destroy(struct pcie_function **fn)
 
 static bool is_config_silent(const struct pcie_function *fn)
 {
-	return fn->wants_reset && reasons[fn->reset_reason].keeps_sticky;
+	return fn->wants_reset && reasons[fn->reset_reason].kept == STICKY;
 }
 
 void pcie_region_read(struct pcie_function *fn, unsigned int region,

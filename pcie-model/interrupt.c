@@ -272,6 +272,15 @@ void pcie_interrupt_reset(struct pcie_function *fn)
 	reset_table(s);
 }
 
+void pcie_interrupt_quiet(struct pcie_function *fn)
+{
+	struct pcie_interrupt_state *s = &fn->state.interrupts;
+
+	memset(s->msix_pending, 0, sizeof s->msix_pending);
+	s->msi_pending = 0;
+	s->intx_level = 0;
+}
+
 void pcie_interrupt_forget(struct pcie_function *fn,
 			   enum pcie_interrupt_mode mode)
 {

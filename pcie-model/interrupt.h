@@ -104,6 +104,8 @@ void pcie_interrupt_restore(struct pcie_function *fn,
 			    const struct pcie_interrupt_state *saved);
 /* Latches and the table go back; eventfds stay the client's. */
 void pcie_interrupt_reset(struct pcie_function *fn);
+/* Latches go back, and the table stays. */
+void pcie_interrupt_quiet(struct pcie_function *fn);
 /* A control bit, mask or power state changed: deliver what may be now. */
 void pcie_interrupt_update(struct pcie_function *fn);
 /* MSI or MSI-X was switched off by its enable bit. */

@@ -142,7 +142,8 @@ enum ctl_exit ctl_reset(struct ctl *ctl, int argc, char **argv)
 {
 	const char *function = ctl_parse_word(
 		ctl, argc, argv, "FUNCTION", false,
-		"Reset a function, as if its power had been cut for a moment. "
+		"Reset a function, as a device does that finds itself ill: its "
+		"registers and queues begin anew, and nobody tells its driver. "
 		"Returns when it is quiet and reset.");
 	enum ctl_exit status;
 	json_t *nothing;

@@ -28,7 +28,8 @@ TX_REQ_ID = "a transmit completion's id"
 RX_DESCS = "too many buffers in a packet"
 NETDEV = "a transmit queue stood still"
 MISSING_INTERRUPT = "an interrupt was missed"
-RX_MALFORMED = "normal"     # it has four bits for the reason, which is 16
+NORMAL = "normal"
+RX_MALFORMED = NORMAL     # it has four bits for the reason, which is 16
 
 
 class Victim(Nic):
@@ -445,3 +446,11 @@ def test_row_27_resets_again_and_again(one):
     wait_until(lambda: one.resets(KEEP_ALIVE) >= before + 3, 90, "three resets")
     one.heal()
     one.must_recover()
+
+
+def test_a_nic_that_resets_itself(one):
+    """Nobody tells the driver, as when firmware starts anew.  With the registers
+    goes the address for register reads: the first reset fails for it, and the
+    driver makes all anew."""
+    with one.must_reset(NORMAL):
+        one.card.ctl("reset", one.name)

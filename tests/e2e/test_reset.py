@@ -22,6 +22,13 @@ def test_function_level_reset(guest):
     checks.verify(guest, mib=4, jobs=2)
 
 
+def test_a_volume_that_resets_itself(machine, guest):
+    machine.card.ctl("reset", "ebs1")
+    # Its driver would notice by itself, after half a minute.
+    guest.run(f"nvme reset {disk_of(guest, SCRATCH_ID).removesuffix('n1')}", 120)
+    checks.verify(guest, mib=4, jobs=2)
+
+
 def test_unbind_and_bind(guest):
     address = pci_device(guest).rpartition("/")[2]
     for _ in range(5):

@@ -167,6 +167,17 @@ Test(pcie_config_space, flr_clears_control_but_keeps_bars)
 	cr_expect(config_read(fn, 0x1c, 4) == 0x00000038);
 }
 
+Test(pcie_config_space, the_operators_reset_leaves_all)
+{
+	uint8_t before[4096], now[4096];
+
+	set_everything();
+	pcie_region_read(fn, PCIE_CONFIG_REGION, 0, before, 4096);
+	pcie_function_reset(fn, PCIE_RESET_CONTROL, NULL, NULL);
+	pcie_region_read(fn, PCIE_CONFIG_REGION, 0, now, 4096);
+	cr_expect(memcmp(before, now, 4096) == 0);
+}
+
 Test(pcie_config_space, bus_reset_leaves_nothing)
 {
 	uint8_t at_first[4096], now[4096];

@@ -187,6 +187,23 @@ Test(pcie_interrupt, an_flr_leaves_the_eventfds_and_drops_what_was_latched)
 	cr_expect(events_of(1) == 0);
 }
 
+Test(pcie_interrupt, the_operators_reset_leaves_the_table)
+{
+	uint64_t address = 0xfee01000, now = 0;
+
+	set_bus_master(true);
+	write_msix_control(PCI_MSIX_FLAGS_ENABLE);
+	pcie_msix_table_write(fn, 16, &address, sizeof address);
+	pcie_interrupt_raise(fn, 1);
+	pcie_function_reset(fn, PCIE_RESET_CONTROL, NULL, NULL);
+	cr_expect(!is_pending(1));
+	pcie_msix_table_read(fn, 16, &now, sizeof now);
+	cr_expect(now == address);
+	give(PCIE_MSIX, 0, 1);
+	pcie_interrupt_raise(fn, 0);
+	cr_expect(events_of(0) == 1);
+}
+
 Test(pcie_interrupt, switching_msix_off_drops_what_was_latched)
 {
 	write_msix_control(PCI_MSIX_FLAGS_ENABLE);
