@@ -5,6 +5,7 @@ import fnmatch
 import math
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -92,6 +93,18 @@ def announce(table, plan):
                   f"{machine.DEVICE}; {plan.rounds} rounds of {plan.seconds} s, "
                   "in turns; medians, and the spread of the ratio; a ratio "
                   "above 1 is better for us")
+    tell_distance(table)
+
+
+def tell_distance(table):
+    """It changes when a virtual machine's processors are moved."""
+    if machine.CLIENT == machine.DEVICE:
+        return
+    try:
+        table.say("a cache line goes from one to the other and back in "
+                  f"{machine.line_ns()} ns now")
+    except (machine.Failure, subprocess.TimeoutExpired) as why:
+        table.say(f"how far they are from each other: {why}")
 
 
 def main():
@@ -113,6 +126,7 @@ def main():
     for part in PARTS:
         part.run(plan, table)
     table.forget_progress()
+    tell_distance(table)
     return 0 if table.count else 1
 
 

@@ -35,6 +35,11 @@ def pinned(cpu, *words):
     return ["taskset", "--cpu-list", str(cpu), *map(str, words)]
 
 
+def line_ns():
+    """That a cache line takes from CLIENT to DEVICE and back."""
+    return int(output_of([program("bench-line"), CLIENT, DEVICE]))
+
+
 class PinnedCard(Card):
     """A card that has the device's processor, with all its threads."""
 
