@@ -117,8 +117,8 @@ bool host_is_depth(uint32_t depth)
 	return depth >= 2 && depth <= 32768 && (depth & (depth - 1)) == 0;
 }
 
-int host_completions_open(struct host_ena *e, uint32_t depth, uint8_t words,
-			  int vector, struct host_completions *out)
+static int open_completions(struct host_ena *e, uint32_t depth, uint8_t words,
+			    int vector, struct host_completions *out)
 {
 	int rc = host_ena_create_cq(e, depth, words, vector, &out->queue);
 
@@ -134,11 +134,31 @@ int host_completions_open(struct host_ena *e, uint32_t depth, uint8_t words,
 	return 0;
 }
 
-int host_pair_destroy(struct host_ena *e, const struct host_ena_sq *sq,
-		      const struct host_ena_cq *cq)
+int host_pair_open(struct host_ena *e, const struct host_pair_options *options,
+		   struct host_pair *out, struct host_completions *done)
 {
-	int rc = sq ? host_ena_destroy_sq(e, sq) : 0;
-	int cq_rc = cq && rc >= 0 ? host_ena_destroy_cq(e, cq) : 0;
+	int rc = open_completions(e, options->depth, options->words,
+				  options->vector, done);
 
+	out->ena = e;
+	out->has_cq = rc == 0;
+	if (rc == 0)
+		rc = host_ena_create_sq(e, options->direction, options->is_llq,
+					options->depth, done->queue.index,
+					&out->sq);
+	out->has_sq = rc == 0;
+	return rc;
+}
+
+int host_pair_close(struct host_pair *pair, const struct host_completions *done)
+{
+	int rc = 0, cq_rc = 0;
+
+	if (!pair->ena || !pair->ena->fn)
+		return 0;
+	if (pair->has_sq)
+		rc = host_ena_destroy_sq(pair->ena, &pair->sq);
+	if (pair->has_cq && rc >= 0)
+		cq_rc = host_ena_destroy_cq(pair->ena, &done->queue);
 	return rc ? rc : cq_rc;
 }

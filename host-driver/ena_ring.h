@@ -27,15 +27,31 @@ struct host_door {
 
 bool host_is_depth(uint32_t depth);
 
-/* Make it; -E2BIG: too long to be contiguous in memory. */
-int host_completions_open(struct host_ena *e, uint32_t depth, uint8_t words,
-			  int vector, struct host_completions *out);
+/* A queue and that of its completions, as they come and go. */
+struct host_pair {
+	struct host_ena *ena;
+	struct host_ena_sq sq;
+	bool has_sq, has_cq;
+};
+
+/* What a pair is to be. */
+struct host_pair_options {
+	uint32_t depth;
+	uint8_t direction; /* ENA_ADMIN_SQ_DIRECTION_* */
+	uint8_t words;     /* of 4 bytes, of a completion */
+	int vector;        /* -1: no interrupt */
+	bool is_llq;
+};
+
+/* Half of it may be there if it fails; -E2BIG: too long to be contiguous. */
+int host_pair_open(struct host_ena *e, const struct host_pair_options *options,
+		   struct host_pair *out, struct host_completions *done);
+/* What there is of it, unless the device has gone. */
+int host_pair_close(struct host_pair *pair,
+		    const struct host_completions *done);
 int host_door_open(struct host_ena_doors *doors, uint32_t offset,
 		   struct host_door *out);
 int host_door_ring(struct host_door *door, uint16_t tail);
-/* Of a pair what there is; NULL: there is none. */
-int host_pair_destroy(struct host_ena *e, const struct host_ena_sq *sq,
-		      const struct host_ena_cq *cq);
 
 /* The next entry if there is one: its first word, and where it is. */
 static inline const uint64_t *host_ena_next(const struct host_completions *c,

@@ -42,9 +42,9 @@ struct host_ena_rx {
 	uint64_t reserved;
 
 	struct host_ena *ena;
-	struct host_ena_sq sq;
+	struct host_pair pair;
 	uint32_t depth;
-	bool has_timestamps, has_sq, has_cq;
+	bool has_timestamps;
 };
 
 /* --- Open and close ------------------------------------------------------- */
@@ -100,20 +100,19 @@ static int make_buffers(struct host_ena_rx *q)
 static int open_queues(struct host_ena_rx *q,
 		       const struct host_ena_rx_options *o)
 {
-	struct host_ena *e = q->ena;
-	int rc = host_completions_open(e, q->depth, o->has_timestamps ? 8 : 4,
-				       o->has_interrupt ? o->vector : -1,
-				       &q->done);
+	const struct host_pair_options options = {
+		.depth = q->depth,
+		.direction = ENA_ADMIN_SQ_DIRECTION_RX,
+		.words = o->has_timestamps ? 8 : 4,
+		.vector = o->has_interrupt ? o->vector : -1,
+	};
+	int rc = host_pair_open(q->ena, &options, &q->pair, &q->done);
 
-	q->has_cq = rc == 0;
-	if (rc == 0)
-		rc = host_ena_create_sq(e, ENA_ADMIN_SQ_DIRECTION_RX, false,
-					q->depth, q->done.queue.index, &q->sq);
-	q->has_sq = rc == 0;
 	if (rc != 0)
 		return rc;
-	q->ring = host_ena_at(e, q->sq.iova);
-	return host_door_open(q->door.doors, q->sq.doorbell_offset, &q->door);
+	q->ring = host_ena_at(q->ena, q->pair.sq.iova);
+	return host_door_open(q->door.doors, q->pair.sq.doorbell_offset,
+			      &q->door);
 }
 
 static int fill(struct host_ena_rx *q, bool is_filled)
@@ -172,12 +171,8 @@ void host_ena_rx_forget(struct host_ena_rx **q)
 
 int host_ena_rx_close(struct host_ena_rx **q)
 {
-	int rc = 0;
+	int rc = *q ? host_pair_close(&(*q)->pair, &(*q)->done) : 0;
 
-	if (*q && (*q)->ena->fn)
-		rc = host_pair_destroy((*q)->ena,
-				       (*q)->has_sq ? &(*q)->sq : NULL,
-				       (*q)->has_cq ? &(*q)->done.queue : NULL);
 	host_ena_rx_forget(q);
 	return rc;
 }
@@ -194,7 +189,7 @@ const struct host_ena_cq *host_ena_rx_cq(const struct host_ena_rx *q)
 
 const struct host_ena_sq *host_ena_rx_sq(const struct host_ena_rx *q)
 {
-	return &q->sq;
+	return &q->pair.sq;
 }
 
 /* --- Packets -------------------------------------------------------------- */

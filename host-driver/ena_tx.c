@@ -54,10 +54,10 @@ struct host_ena_tx {
 	uint32_t burst, burst_left; /* entries before a doorbell; 0: any */
 
 	struct host_ena *ena;
-	struct host_ena_sq sq;
+	struct host_pair pair;
 	uint32_t depth;
 	uint64_t reserved; /* bits of a completion's first word that are 0 */
-	bool has_timestamps, has_sq, has_cq;
+	bool has_timestamps;
 };
 
 static bool wants_llq(const struct host_ena *e,
@@ -74,12 +74,12 @@ static int open_llq(struct host_ena_tx *q)
 	uint64_t bytes = (uint64_t)q->depth * e->llq.entry_bytes;
 
 	q->llq = e->llq;
-	if (q->sq.llq_offset > e->llq_bytes ||
-	    bytes > e->llq_bytes - q->sq.llq_offset)
+	if (q->pair.sq.llq_offset > e->llq_bytes ||
+	    bytes > e->llq_bytes - q->pair.sq.llq_offset)
 		return host_protest(q->ena,
 				    "an LLQ at %#x does not fit into BAR 2",
-				    q->sq.llq_offset);
-	q->llq_ring = e->llq_memory + q->sq.llq_offset;
+				    q->pair.sq.llq_offset);
+	q->llq_ring = e->llq_memory + q->pair.sq.llq_offset;
 	q->header_bytes = q->llq.entry_bytes - q->llq.descs_before_header * 16u;
 	q->is_meta_always = q->llq.keeps_no_meta;
 	q->burst = q->llq.burst_bytes / q->llq.entry_bytes;
@@ -91,24 +91,23 @@ static int open_tx_queues(struct host_ena_tx *q,
 			  const struct host_ena_tx_options *o)
 {
 	struct host_ena *e = q->ena;
-	bool is_llq = wants_llq(e, o);
-	int rc = is_llq && !e->llq.entry_bytes ? -EOPNOTSUPP : 0;
+	const struct host_pair_options options = {
+		.depth = o->depth,
+		.direction = ENA_ADMIN_SQ_DIRECTION_TX,
+		.words = o->has_timestamps ? 4 : 2,
+		.vector = o->has_interrupt ? o->vector : -1,
+		.is_llq = wants_llq(e, o),
+	};
+	int rc = options.is_llq && !e->llq.entry_bytes ? -EOPNOTSUPP : 0;
 
 	if (rc == 0)
-		rc = host_completions_open(
-			e, o->depth, o->has_timestamps ? 4 : 2,
-			o->has_interrupt ? o->vector : -1, &q->done);
-	q->has_cq = rc == 0;
-	if (rc == 0)
-		rc = host_ena_create_sq(e, ENA_ADMIN_SQ_DIRECTION_TX, is_llq,
-					o->depth, q->done.queue.index, &q->sq);
-	q->has_sq = rc == 0;
-	if (rc == 0 && is_llq)
+		rc = host_pair_open(e, &options, &q->pair, &q->done);
+	if (rc == 0 && options.is_llq)
 		rc = open_llq(q);
-	if (rc == 0 && !is_llq)
-		q->ring = host_ena_at(e, q->sq.iova);
+	else if (rc == 0)
+		q->ring = host_ena_at(e, q->pair.sq.iova);
 	return rc ? rc
-		  : host_door_open(q->door.doors, q->sq.doorbell_offset,
+		  : host_door_open(q->door.doors, q->pair.sq.doorbell_offset,
 				   &q->door);
 }
 
@@ -168,12 +167,8 @@ void host_ena_tx_forget(struct host_ena_tx **q)
 
 int host_ena_tx_close(struct host_ena_tx **q)
 {
-	int rc = 0;
+	int rc = *q ? host_pair_close(&(*q)->pair, &(*q)->done) : 0;
 
-	if (*q && (*q)->ena->fn)
-		rc = host_pair_destroy((*q)->ena,
-				       (*q)->has_sq ? &(*q)->sq : NULL,
-				       (*q)->has_cq ? &(*q)->done.queue : NULL);
 	host_ena_tx_forget(q);
 	return rc;
 }
@@ -205,7 +200,7 @@ const struct host_ena_cq *host_ena_tx_cq(const struct host_ena_tx *q)
 
 const struct host_ena_sq *host_ena_tx_sq(const struct host_ena_tx *q)
 {
-	return &q->sq;
+	return &q->pair.sq;
 }
 
 /* --- Descriptors -------------------------------------------- */

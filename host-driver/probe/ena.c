@@ -213,6 +213,13 @@ void probe_ena_survey(struct probe *p)
 
 /* --- Memory --------------------------------------------------------------- */
 
+enum probe_verdict ena_say_why(struct probe *p, int rc, const char *step)
+{
+	if (rc == -EPROTO)
+		return probe_broken(p, "%s", host_ena_why(p->ena));
+	return probe_failed(p, rc, step);
+}
+
 enum probe_verdict ena_want_refusal(struct probe *p, int rc)
 {
 	if (rc > 0)

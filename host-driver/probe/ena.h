@@ -29,6 +29,9 @@ void probe_ena_survey(struct probe *p);
 void probe_ena_close(struct probe *p);
 bool probe_is_ena(const struct probe *p);
 
+/* The verdict on a step that has failed: what the driver saw, if it protests.
+ */
+enum probe_verdict ena_say_why(struct probe *p, int rc, const char *step);
 /* Holds if rc is any refusal of the device. */
 enum probe_verdict ena_want_refusal(struct probe *p, int rc);
 /* Memory that was not there before this rule; the rule ends without it. */

@@ -327,9 +327,7 @@ enum probe_verdict probe_ena_tx_wrap(struct probe *p)
 {
 	int rc = send_many(p, make_frame(p), PACKETS);
 
-	if (rc == -EPROTO)
-		return probe_broken(p, "%s", host_ena_why(p->ena));
-	return rc ? probe_failed(p, rc, "many packets") : PROBE_HOLDS;
+	return rc ? ena_say_why(p, rc, "many packets") : PROBE_HOLDS;
 }
 
 /* What cannot be sent is completed all the same. */

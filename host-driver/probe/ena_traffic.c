@@ -1,26 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Rules of a network adapter's traffic: reception, offloads, RSS, and the
- * interrupts that come of it.  ena_eth_io_defs.h; what drivers' data paths rely
- * on.  Most need an adapter at the other end.
+ * Rules of a network adapter's traffic: reception and offloads.
+ * ena_eth_io_defs.h; what drivers' data paths rely on.  All need an adapter at
+ * the other end.
  */
 #include <errno.h>
-#include <linux/vfio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "firmware/rt/bits.h"
-#include "firmware/rt/clock.h"
 #include "firmware/rt/scope.h"
 #include "host-driver/probe/ena.h"
 
 #define RAW_DEPTH 32u
 #define RX        ENA_ADMIN_SQ_DIRECTION_RX
 #define MSS       500u
-#define VECTOR    1
-#define DELAY_US  5000u
 
 /* --- Reception ------------------------------------------------------------ */
 
@@ -44,11 +38,12 @@ static int gather(struct probe *p, uint8_t *frame, uint32_t *length,
 	return rc == 0 ? host_ena_rx_ring(p->rx) : rc;
 }
 
-static enum probe_verdict say_why(struct probe *p, int rc, const char *step)
+/* A small ring in place of the driver's. */
+static int begin_raw(struct probe *p, struct ena_raw *raw)
 {
-	if (rc == -EPROTO)
-		return probe_broken(p, "%s", host_ena_why(p->ena));
-	return probe_failed(p, rc, step);
+	int rc = host_ena_rx_close(&p->rx);
+
+	return rc ? rc : ena_raw_open(p, RX, RAW_DEPTH, -1, raw);
 }
 
 enum probe_verdict probe_ena_rx_whole(struct probe *p)
@@ -69,7 +64,7 @@ enum probe_verdict probe_ena_rx_whole(struct probe *p)
 		if (rc == 0)
 			rc = gather(p, frame, &length, &last);
 		if (rc)
-			return say_why(p, rc, "a packet");
+			return ena_say_why(p, rc, "a packet");
 		if (length != layout.length ||
 		    memcmp(frame, p->peer->frame, length) != 0)
 			return probe_broken(p,
@@ -89,9 +84,7 @@ enum probe_verdict probe_ena_rx_full(struct probe *p)
 
 	NEEDS_PEER(p);
 	packet = ena_packet_from_peer(p, 0);
-	rc = host_ena_rx_close(&p->rx);
-	if (rc == 0)
-		rc = ena_raw_open(p, RX, RAW_DEPTH, -1, &raw);
+	rc = begin_raw(p, &raw);
 	for (uint16_t i = 0; i < RAW_DEPTH; i++)
 		ena_raw_put_buffer(p, &raw, i, page, 2048);
 	if (rc == 0)
@@ -119,9 +112,7 @@ enum probe_verdict probe_ena_rx_guard(struct probe *p)
 	packet = ena_packet_from_peer(p, 0);
 	packet.payload = 200;
 	ena_fill(p, page);
-	rc = host_ena_rx_close(&p->rx);
-	if (rc == 0)
-		rc = ena_raw_open(p, RX, RAW_DEPTH, -1, &raw);
+	rc = begin_raw(p, &raw);
 	/* Three odd pieces at odd places for 214 bytes. */
 	ena_raw_put_buffer(p, &raw, 0, page + 101, 77);
 	ena_raw_put_buffer(p, &raw, 1, page + 1003, 99);
@@ -152,9 +143,7 @@ enum probe_verdict probe_ena_rx_none_left(struct probe *p)
 
 	NEEDS_PEER(p);
 	packet = ena_packet_from_peer(p, 0);
-	rc = host_ena_rx_close(&p->rx);
-	if (rc == 0)
-		rc = ena_raw_open(p, RX, RAW_DEPTH, -1, &raw);
+	rc = begin_raw(p, &raw);
 	for (int i = 0; i < 5 && rc == 0; i++)
 		rc = ena_peer_send(p, &packet, NULL);
 	ena_raw_put_buffer(p, &raw, 7, page, 2048);
@@ -181,7 +170,7 @@ enum probe_verdict probe_ena_rx_other_address(struct probe *p)
 	rc = ena_peer_send(p, &packet, NULL);
 	if (rc == 0)
 		rc = ena_receive(p, &part, 1, &count);
-	return rc ? say_why(p, rc, "a broadcast") : PROBE_HOLDS;
+	return rc ? ena_say_why(p, rc, "a broadcast") : PROBE_HOLDS;
 }
 
 /* --- Offloads ------------------------------------------------------------- */
@@ -407,7 +396,7 @@ static enum probe_verdict try_rx_csum(struct probe *p, bool is_ipv6,
 		rc = ena_receive(p, &part, 1, &count);
 	(void)host_ena_tx_poll(p->peer->tx, sent, 4);
 	if (rc)
-		return say_why(p, rc, "a packet");
+		return ena_say_why(p, rc, "a packet");
 	if (!(part.status & ENA_ETH_IO_RX_CDESC_L4_CSUM_CHECKED))
 		return probe_broken(p, "the checksum is not looked at");
 	if (!(part.status & error) == is_bad)
@@ -435,372 +424,4 @@ enum probe_verdict probe_ena_offload_rx_csum(struct probe *p)
 				      i & 2 ? HOST_PACKET_TCP : HOST_PACKET_UDP,
 				      i & 4);
 	return verdict;
-}
-
-/* --- RSS ------------------------------------------------------------------ */
-
-/* DPDK's published example. */
-static const uint8_t golden_key[ENA_ADMIN_RSS_KEY_BYTES] = {
-	0x77, 0xd1, 0xc9, 0x34, 0xa4, 0xc9, 0xbd, 0x87, 0x6e, 0x35,
-	0xdd, 0x17, 0xb2, 0xe3, 0x23, 0x9e, 0x39, 0x6d, 0x8a, 0x93,
-	0x2a, 0x95, 0xb4, 0x72, 0x3a, 0xb3, 0x7f, 0x56, 0x8e, 0xde,
-	0xb6, 0x01, 0x97, 0xaf, 0x3b, 0x2f, 0x3a, 0x70, 0xe7, 0x04,
-};
-
-static enum probe_verdict want_hash(struct probe *p, uint32_t seed,
-				    uint32_t hash)
-{
-	struct host_packet packet = ena_packet_from_peer(p, HOST_PACKET_TCP);
-	struct host_ena_received part = { 0 };
-	unsigned int count;
-	int rc = host_ena_set_rss_key(p->ena, golden_key, seed);
-
-	packet.from_ip = 0x01020304;
-	packet.to_ip = 0x01020305;
-	packet.from_port = packet.to_port = 7000;
-	if (rc == 0)
-		rc = ena_peer_send(p, &packet, NULL);
-	if (rc == 0)
-		rc = ena_receive(p, &part, 1, &count);
-	if (rc)
-		return say_why(p, rc, "a packet");
-	return part.hash == hash
-		       ? PROBE_HOLDS
-		       : probe_broken(p, "%08xh, where %08xh should be",
-				      part.hash, hash);
-}
-
-enum probe_verdict probe_ena_rss_hash(struct probe *p)
-{
-	enum probe_verdict verdict;
-
-	NEEDS_PEER(p);
-	if (!host_ena_has_feature(p->ena, ENA_ADMIN_RSS_HASH_FUNCTION))
-		return probe_skip(p, "its key cannot be set");
-	verdict = want_hash(p, 0, 0xa9828bd4);
-	return verdict == PROBE_HOLDS
-		       ? want_hash(p, UINT32_MAX, 0xa9828bd4 ^ UINT32_MAX)
-		       : verdict;
-}
-
-enum probe_verdict probe_ena_rss_table(struct probe *p)
-{
-	const struct host_ena_rx_options options = { .depth = ENA_DEPTH,
-						     .buffer_bytes =
-							     ENA_BUFFER };
-	struct host_ena_received part = { 0 };
-	struct host_ena_rx *second = NULL;
-	struct host_packet packet;
-	uint16_t table[128];
-	unsigned int on_second = 0;
-	int rc;
-
-	NEEDS_PEER(p);
-	packet = ena_packet_from_peer(p, HOST_PACKET_UDP);
-	rc = host_ena_rx_open(&p->ena_doors, &options, &second);
-	if (rc)
-		return probe_failed(p, rc, "a second queue");
-	for (unsigned int i = 0; i < 128; i++)
-		table[i] = host_ena_rx_sq(i % 2 ? second : p->rx)->index;
-	rc = host_ena_set_rss_table(p->ena, table, 7);
-	for (uint16_t i = 0; i < 64 && rc == 0; i++) {
-		packet.from_port = (uint16_t)(1000 + 37 * i);
-		rc = ena_peer_send(p, &packet, NULL);
-		probe_pause_ms(p, 0);
-		if (rc == 0 && host_ena_rx_poll(second, &part, 1) == 1) {
-			on_second++;
-			if (part.hash % 2 == 0)
-				rc = -EPROTO;
-		}
-	}
-	probe_pause_ms(p, 1);
-	if (rc == 0 && host_ena_rx_poll(second, &part, 1) == 1)
-		on_second++;
-	host_ena_rx_forget(&second);
-	if (rc)
-		return probe_failed(p, rc, "a packet in its hash's queue");
-	return on_second >= 10 && on_second <= 54
-		       ? PROBE_HOLDS
-		       : probe_broken(p, "%u of 64 flows in one of two queues",
-				      on_second);
-}
-
-enum probe_verdict probe_ena_rss_table_size(struct probe *p)
-{
-	struct ena_admin_rss_ind_table table = { 0 };
-	uint16_t queues[128];
-	int rc = host_ena_get_rss_table(p->ena, &table, queues, 128);
-
-	if (rc)
-		return probe_failed(p, rc, "Get Feature");
-	return le16_get(table.min_size) <= 7 && le16_get(table.max_size) >= 7
-		       ? PROBE_HOLDS
-		       : probe_broken(p, "2^%u to 2^%u entries",
-				      le16_get(table.min_size),
-				      le16_get(table.max_size));
-}
-
-enum probe_verdict probe_ena_rss_fields(struct probe *p)
-{
-	static const uint16_t needed[] = { 0x3c, 0x3c, 0x3c, 0x3c,
-					   0x0c, 0x0c, 0x0c, 0x03 };
-	struct ena_admin_rss_hash_control control;
-	int rc;
-
-	if (!host_ena_has_feature(p->ena, ENA_ADMIN_RSS_HASH_INPUT))
-		return probe_skip(p, "its fields cannot be chosen");
-	rc = host_ena_get_rss_fields(p->ena, &control);
-	if (rc)
-		return probe_failed(p, rc, "Get Feature");
-	for (size_t i = 0; i < RT_COUNT(needed); i++)
-		if ((le16_get(control.supported[i].fields) & needed[i]) !=
-		    needed[i])
-			return probe_broken(
-				p, "protocol %zu: fields %xh", i,
-				le16_get(control.supported[i].fields));
-	rc = host_ena_set_rss_fields(p->ena, &control);
-	return rc ? probe_failed(p, rc, "setting what was got") : PROBE_HOLDS;
-}
-
-/* Drivers give a buffer with their own key, and set that afterwards. */
-enum probe_verdict probe_ena_rss_key_unset(struct probe *p)
-{
-	struct ena_admin_rss_hash_function function;
-	struct ena_admin_rss_hash_key key;
-	int rc;
-
-	if (!host_ena_has_feature(p->ena, ENA_ADMIN_RSS_HASH_FUNCTION))
-		return probe_skip(p, "its key cannot be set");
-	memset(&key, PROBE_FILL, sizeof key);
-	rc = host_ena_get_rss_hash(p->ena, &function, &key);
-	if (rc)
-		return probe_failed(p, rc, "Get Feature");
-	if (!(le32_get(function.supported_func) & BIT(ENA_ADMIN_TOEPLITZ)))
-		return probe_broken(p, "it does not offer Toeplitz");
-	for (unsigned int i = 0; i < ENA_ADMIN_RSS_KEY_BYTES; i++)
-		if (key.key[i] != PROBE_FILL)
-			return probe_broken(p, "the driver's key is "
-					       "overwritten");
-	return PROBE_HOLDS;
-}
-
-enum probe_verdict probe_ena_rss_queue_unknown(struct probe *p)
-{
-	uint16_t table[128];
-
-	memset(table, 0x7f, sizeof table);
-	return ena_want_refusal(p, host_ena_set_rss_table(p->ena, table, 7));
-}
-
-/* --- Interrupts ----------------------------------------------------------- */
-
-struct bell {
-	int fds[2];
-};
-
-static void bell_free(const struct bell *bell)
-{
-	close(bell->fds[0]);
-	close(bell->fds[1]);
-}
-#define BELL __attribute__((cleanup(bell_free)))
-
-static int bell_make(struct probe *p, struct bell *bell)
-{
-	for (int i = 0; i < 2; i++)
-		bell->fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return host_msix_enable(p->fn, bell->fds, 2);
-}
-
-/* How often it has rung since it was last asked. */
-static uint64_t rung(const struct bell *bell, int i)
-{
-	uint64_t count = 0;
-
-	return read(bell->fds[i], &count, sizeof count) == sizeof count ? count
-									: 0;
-}
-
-static bool rings(struct probe *p, const struct bell *bell, int i)
-{
-	const struct rt_clock clock = { 0 };
-	uint64_t end =
-		rt_clock_now_ns(&clock) + p->options.timeout_ms * RT_NS_PER_MS;
-
-	while (rung(bell, i) == 0) {
-		if (rt_clock_now_ns(&clock) > end)
-			return false;
-		probe_pause_ms(p, 1);
-	}
-	return true;
-}
-
-/* A transmit queue with an interrupt, in place of the one without. */
-static int interrupting(struct probe *p, struct bell *bell)
-{
-	const struct host_ena_tx_options options = { .depth = ENA_DEPTH,
-						     .has_interrupt = true,
-						     .vector = VECTOR };
-	int rc = bell_make(p, bell);
-
-	if (rc == 0)
-		rc = host_ena_tx_close(&p->tx);
-	return rc ? rc : host_ena_tx_open(&p->ena_doors, &options, &p->tx);
-}
-
-static int send_one(struct probe *p)
-{
-	uint64_t page = ena_page(p);
-
-	return ena_send(p, &(struct host_ena_packet){
-				   .bytes = host_ena_at(p->ena, page),
-				   .iova = page,
-				   .length = 60 });
-}
-
-static int unmask(struct probe *p, uint32_t delay)
-{
-	return host_ena_unmask(p->ena, host_ena_tx_cq(p->tx), delay, delay);
-}
-
-enum probe_verdict probe_ena_interrupt_management(struct probe *p)
-{
-	struct ena_admin_basic_stats stats;
-	struct bell bell BELL;
-	int rc = bell_make(p, &bell);
-
-	if (rc == 0)
-		rc = host_ena_get_stats(p->ena, ENA_ADMIN_STATS_BASIC, &stats,
-					sizeof stats);
-	probe_pause_ms(p, PROBE_QUIET_MS);
-	if (rc == 0 && rung(&bell, 0))
-		return probe_broken(p, "INTR_MASK does not mask");
-	if (rc == 0)
-		rc = host_ena_admin_interrupt(p->ena, true);
-	probe_pause_ms(p, PROBE_QUIET_MS);
-	(void)rung(&bell, 0);
-	if (rc == 0)
-		rc = host_ena_get_stats(p->ena, ENA_ADMIN_STATS_BASIC, &stats,
-					sizeof stats);
-	if (rc)
-		return probe_failed(p, rc, "a command");
-	return rings(p, &bell, 0) ? PROBE_HOLDS
-				  : probe_broken(p, "a completion has none");
-}
-
-enum probe_verdict probe_ena_interrupt_events(struct probe *p)
-{
-	struct bell bell BELL;
-	int rc = bell_make(p, &bell);
-
-	if (rc == 0)
-		rc = host_ena_admin_interrupt(p->ena, true);
-	(void)host_ena_take_events(p->ena);
-	probe_pause_ms(p, PROBE_QUIET_MS);
-	(void)rung(&bell, 0);
-	if (rc)
-		return probe_failed(p, rc, "INTR_MASK");
-	rc = host_ena_await_event(p->ena, ENA_ADMIN_AENQ_KEEP_ALIVE, 2500,
-				  NULL);
-	if (rc)
-		return probe_failed(p, rc, "a keep-alive");
-	return rings(p, &bell, 0) ? PROBE_HOLDS
-				  : probe_broken(p, "a keep-alive has none");
-}
-
-enum probe_verdict probe_ena_interrupt_masked_first(struct probe *p)
-{
-	struct bell bell BELL;
-	int rc = interrupting(p, &bell);
-
-	if (rc == 0)
-		rc = send_one(p);
-	probe_pause_ms(p, PROBE_QUIET_MS);
-	if (rc)
-		return probe_failed(p, rc, "a packet");
-	return rung(&bell, VECTOR) ? probe_broken(p, "before it is unmasked")
-				   : PROBE_HOLDS;
-}
-
-enum probe_verdict probe_ena_interrupt_pending(struct probe *p)
-{
-	struct bell bell BELL;
-	int rc = interrupting(p, &bell);
-
-	if (rc == 0)
-		rc = send_one(p);
-	if (rc == 0)
-		rc = unmask(p, 0);
-	if (rc)
-		return probe_failed(p, rc, "a packet");
-	return rings(p, &bell, VECTOR)
-		       ? PROBE_HOLDS
-		       : probe_broken(p, "what came while masked is lost");
-}
-
-enum probe_verdict probe_ena_interrupt_once(struct probe *p)
-{
-	struct bell bell BELL;
-	int rc = interrupting(p, &bell);
-
-	if (rc == 0)
-		rc = unmask(p, 0);
-	if (rc == 0)
-		rc = send_one(p);
-	if (rc)
-		return probe_failed(p, rc, "a packet");
-	if (!rings(p, &bell, VECTOR))
-		return probe_broken(p, "it does not come");
-	for (int i = 0; i < 5 && rc == 0; i++)
-		rc = send_one(p);
-	probe_pause_ms(p, PROBE_QUIET_MS);
-	if (rung(&bell, VECTOR))
-		return probe_broken(p, "it comes again without being unmasked");
-	rc = unmask(p, 0);
-	return rc == 0 && rings(p, &bell, VECTOR)
-		       ? PROBE_HOLDS
-		       : probe_broken(p, "it does not come again");
-}
-
-enum probe_verdict probe_ena_interrupt_delay(struct probe *p)
-{
-	const struct rt_clock clock = { 0 };
-	struct bell bell BELL;
-	uint64_t start, us;
-	int rc;
-
-	if (p->ena->facts.delay_us == 0)
-		return probe_skip(p, "interrupts cannot be delayed");
-	rc = interrupting(p, &bell);
-	if (rc == 0)
-		rc = unmask(p, DELAY_US / p->ena->facts.delay_us);
-	start = rt_clock_now_ns(&clock);
-	if (rc == 0)
-		rc = send_one(p);
-	if (rc)
-		return probe_failed(p, rc, "a packet");
-	if (!rings(p, &bell, VECTOR))
-		return probe_broken(p, "it does not come");
-	us = (rt_clock_now_ns(&clock) - start) / RT_NS_PER_US;
-	return us >= DELAY_US * 3 / 4
-		       ? PROBE_HOLDS
-		       : probe_broken(p, "it comes after %lu us, not %u", us,
-				      DELAY_US);
-}
-
-enum probe_verdict probe_ena_interrupt_none(struct probe *p)
-{
-	struct bell bell BELL;
-	int rc = bell_make(p, &bell);
-
-	if (rc == 0)
-		rc = unmask(p, 0);
-	if (rc == 0)
-		rc = send_one(p);
-	probe_pause_ms(p, PROBE_QUIET_MS);
-	if (rc)
-		return probe_failed(p, rc, "a packet");
-	return rung(&bell, VECTOR) || rung(&bell, 0)
-		       ? probe_broken(p, "a queue without a vector has one")
-		       : PROBE_HOLDS;
 }
