@@ -61,7 +61,7 @@ static_assert(sizeof(struct ena_rx_cdesc_words) ==
  * the driver looks there, and sees none of them before that one.
  */
 struct ena_rx_batch {
-	uint16_t count, held; /* held: of them, not written */
+	uint16_t count, near; /* near: how many the line has room for */
 	struct ena_rx_cdesc_words first[ENA_LINE_CDESCS];
 };
 

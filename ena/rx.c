@@ -162,24 +162,23 @@ static void publish(struct ena_nic *nic, uint16_t n)
 	struct ena_rx_batch *batch = &nic->path->batches[n];
 	uint16_t posted = nic->state->cq[n].posted;
 	uint16_t first = (uint16_t)(posted - batch->count);
+	unsigned int held =
+		batch->count < batch->near ? batch->count : batch->near;
 
 	if (!batch->count)
 		return;
-	while (batch->held--)
-		store_entry(nic, n, (uint16_t)(first + batch->held),
-			    &batch->first[batch->held]);
+	for (unsigned int i = held; i--;)
+		store_entry(nic, n, (uint16_t)(first + i), &batch->first[i]);
 	trace_ena_rx(n, batch->count, posted);
-	batch->count = batch->held = 0;
+	batch->count = 0;
 }
 
-/* An entry in the same cache line as the batch's first. */
-static bool is_near_first(const struct ena_cq_state *cq,
-			  const struct ena_rx_batch *batch)
+/* Entries from the next one on that are in its cache line. */
+static uint16_t count_near(const struct ena_cq_state *cq)
 {
-	uint32_t entries = cq->entry_words > 4 ? 2 : 4; /* in a line */
-	uint32_t first = (uint32_t)(cq->posted - batch->count) % entries;
+	unsigned int entries = cq->entry_words > 4 ? 2 : 4; /* in a line */
 
-	return first + batch->count < entries;
+	return (uint16_t)(entries - cq->posted % entries);
 }
 
 static void post(struct ena_nic *nic, uint16_t n,
@@ -190,8 +189,10 @@ static void post(struct ena_nic *nic, uint16_t n,
 
 	entry->word[0] = bits_put(ENA_ETH_IO_RX_CDESC_PHASE, entry->word[0],
 				  ena_phase_of(cq->posted, cq->depth));
-	if (is_near_first(cq, batch))
-		batch->first[batch->held++] = *entry;
+	if (!batch->count)
+		batch->near = count_near(cq);
+	if (batch->count < batch->near)
+		batch->first[batch->count] = *entry;
 	else
 		store_entry(nic, n, cq->posted, entry);
 	nic->path->rx_posted |= BIT(n);
@@ -530,11 +531,34 @@ void ena_rx_lost_patience(struct rt_timer *timer)
 
 /* ---- Bursts ---- */
 
-static void choose_queue(const struct ena_nic *nic, struct arrival *a)
+/* Packets of a flow come in a row: addresses and ports are as before. */
+static bool is_of_same_flow(const struct arrival *a,
+			    const struct arrival *before)
+{
+	const struct ena_frame_info *x = &a->info, *y = &before->info;
+	bool is_4 = x->l3_proto == ENA_ETH_IO_L3_PROTO_IPV4;
+	unsigned int first =
+		x->l3_offset + (is_4 ? ENA_IPV4_ADDRESSES : ENA_IPV6_ADDRESSES);
+
+	return x->l4_proto && x->l3_proto == y->l3_proto &&
+	       x->l4_proto == y->l4_proto && x->l3_offset == y->l3_offset &&
+	       x->l4_offset == y->l4_offset &&
+	       x->has_extensions == y->has_extensions && !x->is_fragment &&
+	       !y->is_fragment &&
+	       !memcmp(a->frame->header + first, before->frame->header + first,
+		       x->l4_offset + 4u - first);
+}
+
+/* before: of the same burst, or NULL. */
+static void choose_queue(const struct ena_nic *nic, struct arrival *a,
+			 const struct arrival *before)
 {
 	bool is_hashed = a->info.l3_proto != ENA_ETH_IO_L3_PROTO_UNKNOWN;
 
-	a->hash = is_hashed ? ena_rss_hash(nic, a->frame, &a->info) : 0;
+	if (before && is_of_same_flow(a, before))
+		a->hash = before->hash;
+	else
+		a->hash = is_hashed ? ena_rss_hash(nic, a->frame, &a->info) : 0;
 	a->queue = ena_flow_queue(nic, a->frame, &a->info);
 	if (a->queue == ENA_NO_QUEUE)
 		a->queue = ena_rss_queue(nic, a->hash, is_hashed);
@@ -588,7 +612,7 @@ static unsigned int take_burst(struct ena_nic *nic,
 
 		a->frame = &frames[i];
 		ena_frame_parse(a->frame, &a->info);
-		choose_queue(nic, a);
+		choose_queue(nic, a, i ? a - 1 : NULL);
 		a->count = count_frames(nic, a);
 		if (a->queue < ENA_QUEUES)
 			ask_for_buffer(nic, a->queue, ahead[a->queue]++);

@@ -376,6 +376,43 @@ Test(ena_rx, shows_a_burst_all_at_once)
 	cr_expect_not(rig_received(1, &got));
 }
 
+Test(ena_rx, hashes_each_frame_of_a_burst_for_itself)
+{
+	/* Of these bytes one is another, and what follows from that. */
+	static const struct {
+		unsigned int at;
+		bool is_other;
+	} rows[] = {
+		{ 19, false }, /* IP's id */ { 29, true },     /* from */
+		{ 33, true },  /* to */ { 35, true },          /* port */
+		{ 37, true },  /* its */ { 23, true },         /* protocol */
+		{ 20, true },  /* a fragment */ { 43, false }, /* data */
+	};
+	static uint8_t others[RT_COUNT(rows)][128];
+	uint32_t size = rig_udp(bytes, 20, 1), hash;
+
+	rig_make_rx(1, (struct rig_queue){ .depth = 64 });
+	give(1, 0, 60, 2048);
+	for (unsigned int i = 0; i < RT_COUNT(rows); i++) {
+		struct ena_frame frames[3] = { rig_frame(bytes, size),
+					       rig_frame(others[i], size),
+					       rig_frame(bytes, size) };
+
+		memcpy(others[i], bytes, size);
+		others[i][rows[i].at] ^= rows[i].at == 23 ? 17 ^ 6 : 0x20;
+		cr_expect_eq(ena_nic_port.deliver(&rig.nic->port, frames, 3),
+			     3);
+		cr_assert(rig_received(1, &got));
+		hash = le32_get(got.base.hash);
+		cr_expect_neq(hash, 0);
+		cr_assert(rig_received(1, &got));
+		cr_expect_eq(le32_get(got.base.hash) != hash, rows[i].is_other,
+			     "byte %u", rows[i].at);
+		cr_assert(rig_received(1, &got));
+		cr_expect_eq(le32_get(got.base.hash), hash);
+	}
+}
+
 Test(ena_rx, drops_frames_that_no_wire_has)
 {
 	rig_make_rx(1, (struct rig_queue){ .depth = 64 });
