@@ -43,6 +43,8 @@ struct packet_counts {
 };
 
 struct packet_flow {
+	/* The run's first adapter sends the first flow, unless it receives. */
+	struct packet_nic *from, *to;
 	struct host_ena_tx *tx;          /* NULL: it comes from nobody */
 	struct host_ena_rx *rx;          /* NULL: it goes to nobody */
 	struct host_ena_packet *packets; /* one for each slot */

@@ -101,6 +101,13 @@ def test_interface_comes_up_with_its_queues(one):
     one.ping(one.peer)
 
 
+def test_idle_nics_take_next_to_no_processor(nics):
+    """All of them together, keep-alives included."""
+    card = next(iter(nics.values())).card
+    checks.idle(card, 2)                # what their coming up has begun
+    assert checks.idle(card, 10) / 10 <= 0.01
+
+
 def test_queues_lie_where_the_card_says(one):
     queues = nic.device(one.card, one.name)["queues"]
     places = [q["placement"] for q in queues if q["direction"] == "tx"]
