@@ -274,7 +274,7 @@ static void post_buffers(struct ena_nic *nic, const struct arrival *a,
 			bits |= ENA_ETH_IO_RX_CDESC_FIRST;
 		if (i + 1 == slots->count)
 			bits |= ENA_ETH_IO_RX_CDESC_LAST;
-		entry.word[0] = bits | (uint64_t)size << 32 |
+		entry.word[0] = bits | (uint64_t)(uint16_t)size << 32 |
 				(uint64_t)buffer->req_id << 48;
 		entry.word[1] = a->hash | (uint64_t)a->queue << 32;
 		if (cq->entry_words > 4) {
