@@ -32,7 +32,9 @@ OVMF = CACHE / "qemu/firmware/OVMF.fd"
 
 VOLUME_ID = "vol-0123456789abcdef0"
 SCRATCH_ID = "vol-0fedcba9876543210"
-PROMPT = rb"root@nitro-guest:~# $"
+# The kernel's messages can fall into the middle of any of these.
+LOGGED_IN = rb"automatic login|Last login|NO WARRANTY|root@nitro-guest:"
+PROMPT = rb"root@nitro-guest:~# "
 BOOT_SECONDS = 180          # ten to fifteen on an idle machine, under TCG
 
 
@@ -226,18 +228,26 @@ class Guest:
 
     def wait_for(self, pattern, timeout):
         """Read the console until the pattern appears; what came before it."""
+        if not self.saw(pattern, timeout):
+            raise self.failure(f"no {pattern} within {timeout} s")
+        return self.before
+
+    def saw(self, pattern, timeout):
+        """Whether the pattern appears on the console in time.  Reading goes on
+        behind it."""
         deadline = time.monotonic() + timeout
         while True:
-            found = re.search(pattern, self.transcript[self.read_up_to:])
+            unread = self.transcript[self.read_up_to:]
+            found = re.search(pattern, unread)
             if found:
-                before = self.transcript[self.read_up_to:][:found.start()]
+                self.before = unread[:found.start()]
                 self.read_up_to += found.end()
                 self.match = found
-                return before
+                return True
             if not self.read_console() and self.process.poll() is not None:
                 raise self.failure(f"QEMU ended while waiting for {pattern}")
             if time.monotonic() > deadline:
-                raise self.failure(f"no {pattern} within {timeout} s")
+                return False
 
     def read_console(self):
         try:
@@ -266,13 +276,21 @@ class Guest:
     def wait_for_shell(self, timeout=BOOT_SECONDS):
         """The seconds from now until root is logged in on the console."""
         start = time.monotonic()
-        self.wait_for(PROMPT, timeout)
+        self.wait_for(LOGGED_IN, timeout)
+        self.wait_for_prompt(start + timeout)
         seconds = time.monotonic() - start
         # A shell without line editing, prompt and echo is easier to talk to.
         self.send("exec env PS1= PS2= TERM=dumb bash --norc --noprofile --noediting")
         self.send("stty -echo; dmesg -n 1")
         self.run("true")
         return seconds
+
+    def wait_for_prompt(self, deadline):
+        """An empty line brings another prompt in place of a broken one."""
+        while not self.saw(PROMPT, 5):
+            if time.monotonic() > deadline:
+                raise self.failure(f"no {PROMPT} in time")
+            self.send("")
 
     def send(self, line):
         data = line.encode() + b"\n"
