@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "ena/control.h"
+#include "ena/queue.h"
 #include "ena/trace.h"
 #include "firmware/rt/scope.h"
 
@@ -167,6 +168,7 @@ static bool run_next(struct ena_nic *nic, uint32_t depth)
 	trace_ena_command_begin(le16_get(cmd.in.command_id), cmd.in.opcode,
 				feature_of(&cmd.in));
 	complete(&cmd, run(&cmd));
+	ena_steer_forget(nic);
 	return true;
 }
 

@@ -13,8 +13,11 @@
 #include "ena/sum.h"
 #include "ena/wire.h"
 
-#define MAX_TAGS       2u
-#define MAX_EXTENSIONS 8u
+#define IPV4_ADDRESSES_BYTES 8u
+#define MAX_TAGS             2u
+#define MAX_EXTENSIONS       8u
+/* The least of a frame with TCP over IPv4. */
+#define PLAIN_BYTES          (ENA_ETHER_HEADER_BYTES + ENA_IPV4_BYTES + ENA_TCP_BYTES)
 
 /* ---- Parsing ---- */
 
@@ -149,10 +152,49 @@ static void parse_ipv6(const struct ena_frame *frame,
 		parse_l4(frame, info, protocol, at);
 }
 
+/* Most frames: TCP or UDP over IPv4, in one piece and without options. */
+static bool parse_plain(const struct ena_frame *frame,
+			struct ena_frame_info *info)
+{
+	const uint8_t *ip = frame->header + ENA_ETHER_HEADER_BYTES;
+	const uint8_t *l4 = ip + ENA_IPV4_BYTES;
+	uint32_t length, size = ENA_UDP_BYTES;
+	bool is_tcp;
+
+	if (frame->header_length < PLAIN_BYTES ||
+	    ena_wire16(ip - 2) != ENA_TYPE_IPV4 || ip[0] != 0x45 ||
+	    ena_wire16(ip + ENA_IPV4_FRAGMENT) & 0x3fff)
+		return false;
+	is_tcp = ip[ENA_IPV4_PROTOCOL] == IPPROTO_TCP;
+	if (is_tcp)
+		size = (l4[ENA_TCP_WORDS] >> 4) * 4u;
+	length = ena_wire16(ip + ENA_IPV4_LENGTH);
+	if ((!is_tcp && ip[ENA_IPV4_PROTOCOL] != IPPROTO_UDP) ||
+	    (is_tcp && size < ENA_TCP_BYTES) ||
+	    length < ENA_IPV4_BYTES + size ||
+	    ENA_ETHER_HEADER_BYTES + length > frame->length ||
+	    frame->flags & ENA_FRAME_TSO)
+		return false;
+	*info = (struct ena_frame_info){
+		.l3_proto = ENA_ETH_IO_L3_PROTO_IPV4,
+		.l4_proto = is_tcp ? ENA_ETH_IO_L4_PROTO_TCP
+				   : ENA_ETH_IO_L4_PROTO_UDP,
+		.is_whole = true,
+		.l3_offset = ENA_ETHER_HEADER_BYTES,
+		.l4_offset = ENA_ETHER_HEADER_BYTES + ENA_IPV4_BYTES,
+		.payload_offset = (uint16_t)(ENA_ETHER_HEADER_BYTES +
+					     ENA_IPV4_BYTES + size),
+		.l3_length = length,
+	};
+	return true;
+}
+
 void ena_frame_parse(const struct ena_frame *frame, struct ena_frame_info *info)
 {
 	uint16_t type;
 
+	if (parse_plain(frame, info))
+		return;
 	*info = (struct ena_frame_info){ 0 };
 	type = parse_ethernet(frame, info);
 	if (type == ENA_TYPE_IPV4)
@@ -249,6 +291,14 @@ bool ena_frame_l4_csum_is_good(const struct ena_frame *frame,
 	length = l4_length(frame, info);
 	if (!length)
 		return false;
+	if (info->l4_offset == info->l3_offset + ENA_IPV4_BYTES &&
+	    info->l4_offset + length <= frame->header_length)
+		/* The addresses are just before it: all in one. */
+		return ena_sum_fold(ena_sum(l4 - IPV4_ADDRESSES_BYTES,
+					    IPV4_ADDRESSES_BYTES + length,
+					    length + (is_udp ? IPPROTO_UDP
+							     : IPPROTO_TCP))) ==
+		       0xffff;
 	sum = ena_sum_pseudo(frame->header + info->l3_offset,
 			     is_udp ? IPPROTO_UDP : IPPROTO_TCP, length);
 	if (info->l4_offset + length <= frame->header_length)

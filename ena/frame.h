@@ -32,6 +32,20 @@
 #define ENA_FRAME_LEFT_TO_DO      0x0fu
 /* The L4 checksum is right, or will be when what is left to do is done. */
 #define ENA_FRAME_L4_CSUM_GOOD    0x10u
+#define ENA_FRAME_L3_CSUM_GOOD    0x20u /* likewise of the IPv4 header */
+
+/* What is read off a frame; in host byte order. */
+struct ena_frame_info {
+	uint8_t l3_proto; /* ENA_ETH_IO_L3_PROTO_* */
+	uint8_t l4_proto; /* ENA_ETH_IO_L4_PROTO_*; UNKNOWN for fragments */
+	uint8_t vlan_count;
+	bool is_fragment;    /* any, the first included */
+	bool has_extensions; /* IPv6 ones before the L4 header */
+	bool is_whole;       /* the lengths in it fit the frame */
+	uint16_t l3_offset, l4_offset;
+	uint16_t payload_offset; /* behind the L4 header; 0: unknown */
+	uint32_t l3_length; /* IP's own idea of header and payload together */
+};
 
 /*
  * The first bytes are in header, which is the sender's own memory, so that
@@ -45,6 +59,7 @@
  */
 struct ena_frame {
 	const uint8_t *header;
+	const struct ena_frame_info *info; /* NULL: its sender did not look */
 	uint16_t header_length;
 	uint8_t part_count;
 	uint8_t flags;      /* ENA_FRAME_* */
@@ -55,19 +70,6 @@ struct ena_frame {
 	uint16_t l4_length; /* of the TCP header, for TSO */
 	uint16_t mss;       /* of TSO: payload bytes of a segment */
 	const struct iovec *parts;
-};
-
-/* What a receiver reads off a frame; in host byte order. */
-struct ena_frame_info {
-	uint8_t l3_proto; /* ENA_ETH_IO_L3_PROTO_* */
-	uint8_t l4_proto; /* ENA_ETH_IO_L4_PROTO_*; UNKNOWN for fragments */
-	uint8_t vlan_count;
-	bool is_fragment;    /* any, the first included */
-	bool has_extensions; /* IPv6 ones before the L4 header */
-	bool is_whole;       /* the lengths in it fit the frame */
-	uint16_t l3_offset, l4_offset;
-	uint16_t payload_offset; /* behind the L4 header; 0: unknown */
-	uint32_t l3_length; /* IP's own idea of header and payload together */
 };
 
 /* Look at the headers; never outside header_length. */
@@ -118,5 +120,7 @@ struct ena_frame_room {
  */
 void ena_frame_put_wire(const struct ena_frame *frame, unsigned int n,
 			const struct ena_frame_room *room);
+/* The same for a frame with nothing left to do, to one place. */
+void ena_frame_put(const struct ena_frame *frame, uint8_t *to);
 
 #endif

@@ -162,6 +162,7 @@ bool ena_path_open_sq(struct ena_nic *nic, uint16_t n)
 	find_pages(nic);
 	open_door(nic, n);
 	list_tx(nic, ENA_NO_QUEUE);
+	ena_steer_forget(nic);
 	ena_path_worked(nic->path, rt_loop_now_ns(nic->fn->loop));
 	return true;
 }
@@ -176,6 +177,7 @@ void ena_path_close_sq(struct ena_nic *nic, uint16_t n)
 	if (nic->path->full.queue == n)
 		ena_rx_end_wait(nic);
 	list_tx(nic, n);
+	ena_steer_forget(nic);
 }
 
 void ena_path_close_cq(struct ena_nic *nic, uint16_t n)
@@ -201,6 +203,7 @@ void ena_path_reset(struct ena_nic *nic)
 	path->is_blocked = false;
 	ena_rx_end_wait(nic);
 	path->full.has_given_up = false;
+	ena_steer_forget(nic);
 	ena_interrupt_reset(nic);
 }
 
@@ -463,6 +466,7 @@ void ena_path_resume(struct ena_nic *nic)
 	path->is_paused = false;
 	find_pages(nic);
 	path->is_blocked = false;
+	ena_steer_forget(nic);
 	ena_interrupt_resume(nic);
 	ena_path_kick(path);
 	ena_port_resume(&nic->port);

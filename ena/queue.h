@@ -65,6 +65,22 @@ struct ena_rx_batch {
 	struct ena_rx_cdesc_words first[ENA_LINE_CDESCS];
 };
 
+/* Where a frame goes, and the hash that its completion tells. */
+struct ena_steered {
+	uint32_t hash;
+	uint16_t queue; /* or ENA_NO_QUEUE */
+};
+
+#define ENA_KNOWN_FLOWS 256u /* a power of two */
+
+/* l4_proto 0: none is known here. */
+struct ena_known_flow {
+	uint64_t addresses;
+	uint32_t ports;
+	uint8_t l4_proto; /* ENA_ETH_IO_L4_PROTO_* */
+	struct ena_steered to;
+};
+
 struct ena_path {
 	struct ena_nic *nic;
 	volatile uint32_t *doors, *unmasks; /* mapped pages; NULL: trapped */
@@ -91,6 +107,7 @@ struct ena_path {
 	struct ena_tx_burst burst;
 	uint64_t rx_posted; /* bit n: queue n has a batch */
 	struct ena_rx_batch batches[ENA_QUEUES];
+	struct ena_known_flow flows[ENA_KNOWN_FLOWS]; /* of steer.c */
 };
 
 /* ---- queue.c ---- */
@@ -140,6 +157,13 @@ void ena_tx_gather(struct ena_nic *nic, uint16_t n, uint16_t available);
 /* Their frames. */
 void ena_tx_frame(struct ena_nic *nic, struct ena_tx_packet *packet,
 		  uint8_t *header, struct ena_frame *frame);
+
+/* ---- steer.c ---- */
+
+struct ena_steered ena_steer(struct ena_nic *nic, const struct ena_frame *frame,
+			     const struct ena_frame_info *info);
+/* Rules, hashes or queues are not as they were. */
+void ena_steer_forget(struct ena_nic *nic);
 
 /* ---- rx.c ---- */
 

@@ -25,19 +25,23 @@
 #define BATCH_MAX   64u /* completions that wait for each other */
 #define PATIENCE_NS (10 * RT_NS_PER_MS)
 
-/* What is known of a frame before it is written. */
-struct arrival {
-	const struct ena_frame *frame;
-	struct ena_frame_info info;
-	uint32_t hash;
-	uint16_t queue;
-	uint32_t count; /* of frames on a wire; 0: it is dropped */
-};
-
 struct buffer {
 	uint64_t iova;
 	uint32_t size;
 	uint16_t req_id;
+};
+
+/* What is known of a frame before it is written. */
+struct arrival {
+	const struct ena_frame *frame;
+	const struct ena_frame_info *info;
+	struct ena_steered to;
+	uint32_t count; /* of frames on a wire; 0: it is dropped */
+	/* The one buffer that it needs if all before it need one each. */
+	uint8_t *bytes; /* NULL: there is none */
+	struct buffer buffer;
+	uint16_t number;           /* of its descriptor */
+	struct ena_frame_info own; /* where the sender did not look */
 };
 
 /* The buffers of one wire frame. */
@@ -144,16 +148,19 @@ static enum room find_room(struct ena_nic *nic, uint16_t n, uint32_t length,
 
 /* ---- Completions ---- */
 
-static void store_entry(struct ena_nic *nic, uint16_t n, uint16_t number,
-			const struct ena_rx_cdesc_words *entry)
+static inline void store_entry(struct ena_nic *nic, uint16_t n, uint16_t number,
+			       const struct ena_rx_cdesc_words *entry)
 {
 	const struct ena_cq_state *cq = &nic->state->cq[n];
-	unsigned int words = cq->entry_words / 2u;
+	bool is_long = cq->entry_words > 4;
 	uint8_t *at = nic->queues[n].entries +
-		      (size_t)(number & (cq->depth - 1)) * words * 8;
+		      ((size_t)(number & (cq->depth - 1)) << (is_long ? 5 : 4));
 
-	for (unsigned int i = words; --i;)
-		ena_store_word(at + (size_t)i * 8, entry->word[i]);
+	if (is_long) {
+		ena_store_word(at + 24, entry->word[3]);
+		ena_store_word(at + 16, entry->word[2]);
+	}
+	ena_store_word(at + 8, entry->word[1]);
 	ena_store_first_word(at, entry->word[0]);
 }
 
@@ -181,8 +188,8 @@ static uint16_t count_near(const struct ena_cq_state *cq)
 	return (uint16_t)(entries - cq->posted % entries);
 }
 
-static void post(struct ena_nic *nic, uint16_t n,
-		 struct ena_rx_cdesc_words *entry)
+static inline void post(struct ena_nic *nic, uint16_t n,
+			struct ena_rx_cdesc_words *entry)
 {
 	struct ena_rx_batch *batch = &nic->path->batches[n];
 	struct ena_cq_state *cq = &nic->state->cq[n];
@@ -215,13 +222,14 @@ static void publish_all(struct ena_nic *nic)
 /* What a completion says of the frame. */
 static uint32_t status_of(const struct arrival *a, struct tally *tally)
 {
-	const struct ena_frame_info *info = &a->info;
+	const struct ena_frame_info *info = a->info;
 	const struct ena_frame *frame = a->frame;
 	bool is_done = frame->flags & ENA_FRAME_L4_CSUM_GOOD;
 	bool l3_bad = false, l4_bad = false, l4_checked = false;
 	uint64_t status;
 
-	if (!(frame->flags & (ENA_FRAME_L3_CSUM | ENA_FRAME_TSO)))
+	if (!(frame->flags &
+	      (ENA_FRAME_L3_CSUM | ENA_FRAME_L3_CSUM_GOOD | ENA_FRAME_TSO)))
 		l3_bad = !ena_frame_l3_csum_is_good(frame, info);
 	if (info->l4_proto && (info->is_whole || is_done)) {
 		l4_checked = true;
@@ -257,14 +265,29 @@ static void spoil(struct ena_nic *nic, struct ena_rx_cdesc_words *entry)
 	}
 }
 
-/* One for each buffer; the first and the last of them say so. */
+/* bits: the frame's, and whether it is the first or the last buffer of it. */
+static inline void post_buffer(struct ena_nic *nic, const struct arrival *a,
+			       uint64_t bits, uint32_t size,
+			       const struct buffer *buffer)
+{
+	struct ena_rx_cdesc_words entry;
+
+	entry.word[0] = bits | (uint64_t)(uint16_t)size << 32 |
+			(uint64_t)buffer->req_id << 48;
+	entry.word[1] = a->to.hash | (uint64_t)a->to.queue << 32;
+	if (nic->state->cq[a->to.queue].entry_words > 4) {
+		entry.word[2] = buffer->iova;
+		entry.word[3] = ena_phc_now_ns(nic);
+	}
+	if (nic->fn->faults.rule_count)
+		spoil(nic, &entry);
+	post(nic, a->to.queue, &entry);
+}
+
 static void post_buffers(struct ena_nic *nic, const struct arrival *a,
 			 uint32_t status, uint32_t length,
 			 const struct slots *slots)
 {
-	const struct ena_cq_state *cq = &nic->state->cq[a->queue];
-	struct ena_rx_cdesc_words entry;
-
 	for (unsigned int i = 0; i < slots->count; i++) {
 		const struct buffer *buffer = &slots->buffers[i];
 		uint32_t size = buffer->size < length ? buffer->size : length;
@@ -274,16 +297,7 @@ static void post_buffers(struct ena_nic *nic, const struct arrival *a,
 			bits |= ENA_ETH_IO_RX_CDESC_FIRST;
 		if (i + 1 == slots->count)
 			bits |= ENA_ETH_IO_RX_CDESC_LAST;
-		entry.word[0] = bits | (uint64_t)(uint16_t)size << 32 |
-				(uint64_t)buffer->req_id << 48;
-		entry.word[1] = a->hash | (uint64_t)a->queue << 32;
-		if (cq->entry_words > 4) {
-			entry.word[2] = buffer->iova;
-			entry.word[3] = ena_phc_now_ns(nic);
-		}
-		if (nic->fn->faults.rule_count)
-			spoil(nic, &entry);
-		post(nic, a->queue, &entry);
+		post_buffer(nic, a, bits, size, buffer);
 		length -= size;
 	}
 }
@@ -331,7 +345,7 @@ static void spoil_frame(struct ena_nic *nic, uint16_t n, struct slots *slots)
 
 static void drop(struct tally *tally, const struct arrival *a, bool is_overrun)
 {
-	trace_ena_rx_dropped(a->queue, a->frame->length, is_overrun);
+	trace_ena_rx_dropped(a->to.queue, a->frame->length, is_overrun);
 	tally->drops++;
 	tally->overruns += is_overrun;
 }
@@ -341,25 +355,16 @@ static bool give_simply(struct ena_nic *nic, const struct arrival *a,
 			uint32_t status, struct tally *tally)
 {
 	const struct ena_frame *frame = a->frame;
-	struct ena_sq_state *sq = &nic->state->sq[a->queue];
-	struct slots slots;
-	uint64_t size = frame->length;
+	struct ena_sq_state *sq = &nic->state->sq[a->to.queue];
 
-	if (frame->flags & ENA_FRAME_LEFT_TO_DO || nic->fn->faults.rule_count ||
-	    !has_buffers(nic, a->queue, 1))
+	if (!a->bytes || a->number != sq->consumed || sq->is_stopped)
 		return false;
-	read_buffer(nic, a->queue, sq->consumed, &slots.buffers[0]);
-	if (slots.buffers[0].size < size)
-		return false;
-	slots.pieces[0].iov_base = pcie_dma_near(nic->fn, &nic->path->rx_near,
-						 slots.buffers[0].iova, &size);
-	if (!slots.pieces[0].iov_base || size < frame->length)
-		return false;
-	ena_frame_put_wire(frame, 0,
-			   &(struct ena_frame_room){ slots.pieces, 1 });
+	ena_frame_put(frame, a->bytes);
 	sq->consumed++;
-	slots.count = 1;
-	post_buffers(nic, a, status, frame->length, &slots);
+	post_buffer(nic, a,
+		    status | ENA_ETH_IO_RX_CDESC_FIRST |
+			    ENA_ETH_IO_RX_CDESC_LAST,
+		    frame->length, &a->buffer);
 	tally->packets++;
 	tally->bytes += frame->length;
 	return true;
@@ -369,10 +374,10 @@ static void give(struct ena_nic *nic, const struct arrival *a, uint32_t status,
 		 unsigned int segment, struct tally *tally)
 {
 	uint32_t length = ena_frame_wire_length(a->frame, segment);
-	struct ena_sq_state *sq = &nic->state->sq[a->queue];
+	struct ena_sq_state *sq = &nic->state->sq[a->to.queue];
 	struct ena_frame_room room;
 	struct slots slots;
-	enum room found = find_room(nic, a->queue, length, &slots);
+	enum room found = find_room(nic, a->to.queue, length, &slots);
 	uint64_t ignored;
 
 	if (found == ROOM && fault(nic, ena_fault_rx_starve, &ignored))
@@ -387,7 +392,7 @@ static void give(struct ena_nic *nic, const struct arrival *a, uint32_t status,
 	room = (struct ena_frame_room){ slots.pieces, slots.piece_count };
 	ena_frame_put_wire(a->frame, segment, &room);
 	if (nic->fn->faults.rule_count)
-		spoil_frame(nic, a->queue, &slots);
+		spoil_frame(nic, a->to.queue, &slots);
 	sq->consumed = (uint16_t)(sq->consumed + slots.count);
 	post_buffers(nic, a, status, length, &slots);
 	tally->packets++;
@@ -401,8 +406,8 @@ static uint32_t count_frames(const struct ena_nic *nic, const struct arrival *a)
 		nic->max_mtu + ENA_ETHER_HEADER_BYTES + 2 * ENA_TAG_BYTES;
 	const struct ena_frame *frame = a->frame;
 
-	if (a->queue >= ENA_QUEUES || !nic->queues[a->queue].descs ||
-	    !nic->queues[a->queue].entries || !frame->length)
+	if (a->to.queue >= ENA_QUEUES || !nic->queues[a->to.queue].descs ||
+	    !nic->queues[a->to.queue].entries || !frame->length)
 		return 0;
 	if (!(frame->flags & ENA_FRAME_LEFT_TO_DO))
 		return frame->length <= most;
@@ -437,16 +442,16 @@ static uint32_t buffers_needed(const struct ena_nic *nic,
 			       const struct arrival *a)
 {
 	uint32_t length = ena_frame_wire_length(a->frame, 0);
-	const struct ena_sq_state *sq = &nic->state->sq[a->queue];
+	const struct ena_sq_state *sq = &nic->state->sq[a->to.queue];
 	struct buffer next;
 
-	read_buffer(nic, a->queue, sq->consumed, &next);
+	read_buffer(nic, a->to.queue, sq->consumed, &next);
 	return a->count * ((length + next.size - 1) / next.size);
 }
 
 static bool is_full(struct ena_nic *nic, const struct arrival *a)
 {
-	const struct ena_sq_state *sq = &nic->state->sq[a->queue];
+	const struct ena_sq_state *sq = &nic->state->sq[a->to.queue];
 	uint16_t known = (uint16_t)(sq->doorbell - sq->consumed);
 	uint32_t needs;
 
@@ -455,9 +460,9 @@ static bool is_full(struct ena_nic *nic, const struct arrival *a)
 	    !(a->frame->flags & ENA_FRAME_TSO))
 		return false;
 	needs = buffers_needed(nic, a);
-	if (needs >= sq->depth || has_buffers(nic, a->queue, needs))
+	if (needs >= sq->depth || has_buffers(nic, a->to.queue, needs))
 		return false;
-	nic->path->full.queue = a->queue;
+	nic->path->full.queue = a->to.queue;
 	nic->path->full.needs = (uint16_t)needs;
 	return true;
 }
@@ -491,9 +496,9 @@ static bool must_wait(struct ena_nic *nic, const struct arrival *a)
 
 	if (!a->count)
 		return false;
-	if (a->queue == path->full.queue)
+	if (a->to.queue == path->full.queue)
 		forgive(nic);
-	if (!is_full(nic, a) || nic->state->sq[a->queue].is_stopped ||
+	if (!is_full(nic, a) || nic->state->sq[a->to.queue].is_stopped ||
 	    path->full.has_given_up)
 		return false;
 	if (!path->full.is_waiting)
@@ -531,53 +536,26 @@ void ena_rx_lost_patience(struct rt_timer *timer)
 
 /* ---- Bursts ---- */
 
-/* Packets of a flow come in a row: addresses and ports are as before. */
-static bool is_of_same_flow(const struct arrival *a,
-			    const struct arrival *before)
+/* Its buffer, which we ask the cache for: it is written soon. */
+static void find_buffer(struct ena_nic *nic, struct arrival *a,
+			unsigned int ahead)
 {
-	const struct ena_frame_info *x = &a->info, *y = &before->info;
-	bool is_4 = x->l3_proto == ENA_ETH_IO_L3_PROTO_IPV4;
-	unsigned int first =
-		x->l3_offset + (is_4 ? ENA_IPV4_ADDRESSES : ENA_IPV6_ADDRESSES);
+	const struct ena_frame *frame = a->frame;
+	const struct ena_sq_state *sq = &nic->state->sq[a->to.queue];
+	uint64_t size = frame->length;
 
-	return x->l4_proto && x->l3_proto == y->l3_proto &&
-	       x->l4_proto == y->l4_proto && x->l3_offset == y->l3_offset &&
-	       x->l4_offset == y->l4_offset &&
-	       x->has_extensions == y->has_extensions && !x->is_fragment &&
-	       !y->is_fragment &&
-	       !memcmp(a->frame->header + first, before->frame->header + first,
-		       x->l4_offset + 4u - first);
-}
-
-/* before: of the same burst, or NULL. */
-static void choose_queue(const struct ena_nic *nic, struct arrival *a,
-			 const struct arrival *before)
-{
-	bool is_hashed = a->info.l3_proto != ENA_ETH_IO_L3_PROTO_UNKNOWN;
-
-	if (before && is_of_same_flow(a, before))
-		a->hash = before->hash;
-	else
-		a->hash = is_hashed ? ena_rss_hash(nic, a->frame, &a->info) : 0;
-	a->queue = ena_flow_queue(nic, a->frame, &a->info);
-	if (a->queue == ENA_NO_QUEUE)
-		a->queue = ena_rss_queue(nic, a->hash, is_hashed);
-}
-
-/* The place where the frame will be, if all before it need one buffer. */
-static void ask_for_buffer(struct ena_nic *nic, uint16_t n, unsigned int ahead)
-{
-	const struct ena_sq_state *sq = &nic->state->sq[n];
-	struct buffer buffer;
-	uint64_t size = 64;
-	uint8_t *bytes;
-
-	if (!nic->queues[n].descs)
+	if (frame->flags & ENA_FRAME_LEFT_TO_DO || nic->fn->faults.rule_count ||
+	    !has_buffers(nic, a->to.queue, ahead + 1))
 		return;
-	read_buffer(nic, n, (uint16_t)(sq->consumed + ahead), &buffer);
-	bytes = pcie_dma_near(nic->fn, &nic->path->rx_near, buffer.iova, &size);
-	if (bytes)
-		__builtin_prefetch(bytes, 1);
+	a->number = (uint16_t)(sq->consumed + ahead);
+	read_buffer(nic, a->to.queue, a->number, &a->buffer);
+	if (a->buffer.size < size)
+		return;
+	a->bytes = pcie_dma_near(nic->fn, &nic->path->rx_near, a->buffer.iova,
+				 &size);
+	if (a->bytes && size < frame->length)
+		a->bytes = NULL;
+	__builtin_prefetch(a->bytes, 1);
 }
 
 static void add_up(struct ena_nic *nic, const struct tally *tally)
@@ -611,11 +589,14 @@ static unsigned int take_burst(struct ena_nic *nic,
 		struct arrival *a = &arrivals[i];
 
 		a->frame = &frames[i];
-		ena_frame_parse(a->frame, &a->info);
-		choose_queue(nic, a, i ? a - 1 : NULL);
+		a->info = a->frame->info ? a->frame->info : &a->own;
+		if (a->info == &a->own)
+			ena_frame_parse(a->frame, &a->own);
+		a->to = ena_steer(nic, a->frame, a->info);
 		a->count = count_frames(nic, a);
-		if (a->queue < ENA_QUEUES)
-			ask_for_buffer(nic, a->queue, ahead[a->queue]++);
+		a->bytes = NULL;
+		if (a->count)
+			find_buffer(nic, a, ahead[a->to.queue]++);
 	}
 	for (taken = 0; taken < count; taken++) {
 		if (must_wait(nic, &arrivals[taken]))

@@ -19,6 +19,8 @@ typedef uint64_t lanes __attribute__((vector_size(32)));
 
 #define LANE_LOW ((lanes){ UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX })
 #define BLOCK    (4 * sizeof(lanes))
+/* Up to so many bytes, to set up lanes takes longer than to do without. */
+#define SHORT    128u
 
 #ifdef __x86_64__
 #define ON_AVX2 __attribute__((target("avx2")))
@@ -73,7 +75,7 @@ INLINE uint64_t add(uint64_t sum, uint64_t word)
 	return sum + word + (sum + word < word); /* the carry again */
 }
 
-/* Fewer than 32 bytes; what is missing counts as zero. */
+/* A few bytes; what is missing counts as zero. */
 INLINE uint64_t add_tail(uint8_t *to, const uint8_t *from, size_t size)
 {
 	uint64_t sum = 0;
@@ -154,7 +156,7 @@ ON_AVX2 static uint64_t copy_avx2(uint8_t *to, const uint8_t *from, size_t size)
 
 uint32_t ena_sum(const void *bytes, size_t size, uint32_t sum)
 {
-	if (size < sizeof(lanes))
+	if (size <= SHORT)
 		return sum + to_wire(add_tail(NULL, bytes, size));
 	return sum + to_wire(__builtin_cpu_supports("avx2")
 				     ? sum_avx2(bytes, size)

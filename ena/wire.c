@@ -347,8 +347,7 @@ static void put_segment(struct wire *w, unsigned int n,
 	move_header(w, room);
 }
 
-/* All of it to one place, which is how most frames go. */
-static void put_at(const struct ena_frame *frame, uint8_t *to)
+void ena_frame_put(const struct ena_frame *frame, uint8_t *to)
 {
 	memcpy(to, frame->header, frame->header_length);
 	to += frame->header_length;
@@ -364,7 +363,7 @@ static void put_plain(const struct ena_frame *frame,
 	struct ena_frame_cursor from, to;
 
 	if (room->count == 1) {
-		put_at(frame, room->pieces->iov_base);
+		ena_frame_put(frame, room->pieces->iov_base);
 		return;
 	}
 	ena_cursor_set(&from, frame, 0);

@@ -37,6 +37,7 @@ struct generator {
 	unsigned int next; /* frame to send */
 	struct iovec rest; /* of each of them */
 	struct ena_frame frames[FLOWS];
+	struct ena_frame_info infos[FLOWS];
 	uint8_t payload[PAYLOAD_BYTES];
 	uint8_t headers[]; /* as close as they go, to stay in the cache */
 };
@@ -98,6 +99,8 @@ static void make_frame(struct generator *generator, unsigned int i,
 	*frame = (struct ena_frame){ .header = header,
 				     .header_length = (uint16_t)front,
 				     .part_count = size > front,
+				     .flags = ENA_FRAME_L3_CSUM_GOOD |
+					      ENA_FRAME_L4_CSUM_GOOD,
 				     .length = size,
 				     .parts = &generator->rest };
 	write_ethernet(header, generator->to);
@@ -109,6 +112,8 @@ static void make_frame(struct generator *generator, unsigned int i,
 	for (uint32_t at = HEADERS; at < front; at++)
 		header[at] = (uint8_t)at;
 	finish_udp(frame, header);
+	ena_frame_parse(frame, &generator->infos[i]);
+	frame->info = &generator->infos[i];
 }
 
 /* Of a frame of that size, in its sender's memory. */
