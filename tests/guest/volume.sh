@@ -19,7 +19,8 @@ packages="
 	initramfs-tools lz4 linux-image-cloud-amd64 grub2-common grub-pc-bin
 	grub-efi-amd64-bin amazon-ec2-utils nvme-cli pciutils ethtool fio
 	stress-ng e2fsprogs fdisk python3-minimal
-	iperf3 iputils-ping tcpdump wget"
+	iperf3 iputils-ping tcpdump wget
+	tpm2-tools cryptsetup-bin"
 
 bootstrap()
 {
