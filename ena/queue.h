@@ -124,6 +124,14 @@ uint16_t ena_sq_look(struct ena_nic *nic, uint16_t n);
 void ena_sq_stop(struct ena_nic *nic, uint16_t n, enum ena_rule rule,
 		 uint64_t value);
 
+/* Shall this go wrong now?  Asked for each packet: rules are rarely set. */
+static inline bool ena_fault(struct ena_nic *nic, enum ena_fault point,
+			     uint64_t *value)
+{
+	return nic->fn->faults.rule_count &&
+	       rt_fault(&nic->fn->faults, point, value);
+}
+
 /* Our copy of a descriptor is what counts: it is not read again. */
 static inline void ena_desc_copy(void *to, const uint8_t *from)
 {
@@ -164,6 +172,21 @@ struct ena_steered ena_steer(struct ena_nic *nic, const struct ena_frame *frame,
 			     const struct ena_frame_info *info);
 /* Rules, hashes or queues are not as they were. */
 void ena_steer_forget(struct ena_nic *nic);
+
+/* ---- rx_completion.c ---- */
+
+/* What the driver gave, as its descriptor says. */
+struct ena_rx_buffer {
+	uint64_t iova;
+	uint32_t size;
+	uint16_t req_id;
+};
+
+/* size bytes are in the buffer; the driver may see it at ena_rx_publish(). */
+void ena_rx_complete(struct ena_nic *nic, struct ena_steered to,
+		     uint64_t status, uint32_t size,
+		     const struct ena_rx_buffer *buffer);
+void ena_rx_publish(struct ena_nic *nic); /* all queues', with interrupts */
 
 /* ---- rx.c ---- */
 

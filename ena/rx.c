@@ -8,11 +8,6 @@
  * again.  That holds up others who send by the same port, so it ends after
  * PATIENCE_NS: then frames are dropped and counted, until the driver has given
  * a quarter of the ring.
- *
- * Completions of a burst are written as the frames are, but for those of each
- * queue in the cache line of the first: the driver looks there all the time,
- * and sees none of them before that one.  So no line is taken away from us
- * while we write it.
  */
 #include "ena/queue.h"
 #include "ena/trace.h"
@@ -22,14 +17,7 @@
 
 #define ROOM_PIECES 64u /* of all buffers of a frame */
 #define BUFFERS     32u
-#define BATCH_MAX   64u /* completions that wait for each other */
 #define PATIENCE_NS (10 * RT_NS_PER_MS)
-
-struct buffer {
-	uint64_t iova;
-	uint32_t size;
-	uint16_t req_id;
-};
 
 /* What is known of a frame before it is written. */
 struct arrival {
@@ -39,14 +27,14 @@ struct arrival {
 	uint32_t count; /* of frames on a wire; 0: it is dropped */
 	/* The one buffer that it needs if all before it need one each. */
 	uint8_t *bytes; /* NULL: there is none */
-	struct buffer buffer;
+	struct ena_rx_buffer buffer;
 	uint16_t number;           /* of its descriptor */
 	struct ena_frame_info own; /* where the sender did not look */
 };
 
 /* The buffers of one wire frame. */
 struct slots {
-	struct buffer buffers[BUFFERS];
+	struct ena_rx_buffer buffers[BUFFERS];
 	unsigned int count;
 	struct iovec pieces[ROOM_PIECES];
 	unsigned int piece_count;
@@ -56,17 +44,11 @@ struct tally {
 	uint64_t packets, bytes, drops, overruns, bad;
 };
 
-static bool fault(struct ena_nic *nic, enum ena_fault point, uint64_t *value)
-{
-	return nic->fn->faults.rule_count &&
-	       rt_fault(&nic->fn->faults, point, value);
-}
-
 /* ---- Buffers ---- */
 
 /* Into its place: a copy of fields that were just stored would have to wait. */
 static inline void read_buffer(const struct ena_nic *nic, uint16_t n,
-			       uint16_t number, struct buffer *out)
+			       uint16_t number, struct ena_rx_buffer *out)
 {
 	const struct ena_sq_state *sq = &nic->state->sq[n];
 	struct ena_eth_io_rx_desc desc;
@@ -94,7 +76,7 @@ static inline bool has_buffers(struct ena_nic *nic, uint16_t n,
 }
 
 static bool add_pieces(struct ena_nic *nic, struct slots *slots,
-		       const struct buffer *buffer, uint32_t left)
+		       const struct ena_rx_buffer *buffer, uint32_t left)
 {
 	uint64_t iova = buffer->iova;
 
@@ -124,7 +106,7 @@ static enum room find_room(struct ena_nic *nic, uint16_t n, uint32_t length,
 
 	slots->count = slots->piece_count = 0;
 	while (length) {
-		struct buffer *buffer = &slots->buffers[slots->count];
+		struct ena_rx_buffer *buffer = &slots->buffers[slots->count];
 		uint32_t size;
 
 		if (slots->count == nic->profile->packet_descs ||
@@ -147,77 +129,6 @@ static enum room find_room(struct ena_nic *nic, uint16_t n, uint32_t length,
 }
 
 /* ---- Completions ---- */
-
-static inline void store_entry(struct ena_nic *nic, uint16_t n, uint16_t number,
-			       const struct ena_rx_cdesc_words *entry)
-{
-	const struct ena_cq_state *cq = &nic->state->cq[n];
-	bool is_long = cq->entry_words > 4;
-	uint8_t *at = nic->queues[n].entries +
-		      ((size_t)(number & (cq->depth - 1)) << (is_long ? 5 : 4));
-
-	if (is_long) {
-		ena_store_word(at + 24, entry->word[3]);
-		ena_store_word(at + 16, entry->word[2]);
-	}
-	ena_store_word(at + 8, entry->word[1]);
-	ena_store_first_word(at, entry->word[0]);
-}
-
-static void publish(struct ena_nic *nic, uint16_t n)
-{
-	struct ena_rx_batch *batch = &nic->path->batches[n];
-	uint16_t posted = nic->state->cq[n].posted;
-	uint16_t first = (uint16_t)(posted - batch->count);
-	unsigned int held =
-		batch->count < batch->near ? batch->count : batch->near;
-
-	if (!batch->count)
-		return;
-	for (unsigned int i = held; i--;)
-		store_entry(nic, n, (uint16_t)(first + i), &batch->first[i]);
-	trace_ena_rx(n, batch->count, posted);
-	batch->count = 0;
-}
-
-/* Entries from the next one on that are in its cache line. */
-static uint16_t count_near(const struct ena_cq_state *cq)
-{
-	unsigned int entries = cq->entry_words > 4 ? 2 : 4; /* in a line */
-
-	return (uint16_t)(entries - cq->posted % entries);
-}
-
-static inline void post(struct ena_nic *nic, uint16_t n,
-			struct ena_rx_cdesc_words *entry)
-{
-	struct ena_rx_batch *batch = &nic->path->batches[n];
-	struct ena_cq_state *cq = &nic->state->cq[n];
-
-	entry->word[0] = bits_put(ENA_ETH_IO_RX_CDESC_PHASE, entry->word[0],
-				  ena_phase_of(cq->posted, cq->depth));
-	if (!batch->count)
-		batch->near = count_near(cq);
-	if (batch->count < batch->near)
-		batch->first[batch->count] = *entry;
-	else
-		store_entry(nic, n, cq->posted, entry);
-	nic->path->rx_posted |= BIT(n);
-	cq->posted++;
-	if (++batch->count >= BATCH_MAX || batch->count >= cq->depth)
-		publish(nic, n);
-}
-
-static void publish_all(struct ena_nic *nic)
-{
-	for (uint64_t left = nic->path->rx_posted; left; left &= left - 1) {
-		uint16_t n = (uint16_t)__builtin_ctzll(left);
-
-		publish(nic, n);
-		ena_interrupt_posted(nic, n, true);
-	}
-	nic->path->rx_posted = 0;
-}
 
 /* What a completion says of the frame. */
 static uint32_t status_of(const struct arrival *a, struct tally *tally)
@@ -249,47 +160,13 @@ static uint32_t status_of(const struct arrival *a, struct tally *tally)
 	return (uint32_t)status;
 }
 
-static void spoil(struct ena_nic *nic, struct ena_rx_cdesc_words *entry)
-{
-	uint64_t value;
-
-	if (fault(nic, ena_fault_rx_req_id, &value))
-		entry->word[0] =
-			(entry->word[0] & BITS(47, 0)) | (uint64_t)value << 48;
-	/* For drivers that do not look at those bits, a packet without an end:
-	 * the next one begins in its midst. */
-	if (fault(nic, ena_fault_rx_malformed, &value)) {
-		entry->word[0] |=
-			ENA_ETH_IO_RX_CDESC_MBZ7 | ENA_ETH_IO_RX_CDESC_MBZ17;
-		entry->word[0] &= ~ENA_ETH_IO_RX_CDESC_LAST;
-	}
-}
-
-/* bits: the frame's, and whether it is the first or the last buffer of it. */
-static inline void post_buffer(struct ena_nic *nic, const struct arrival *a,
-			       uint64_t bits, uint32_t size,
-			       const struct buffer *buffer)
-{
-	struct ena_rx_cdesc_words entry;
-
-	entry.word[0] = bits | (uint64_t)(uint16_t)size << 32 |
-			(uint64_t)buffer->req_id << 48;
-	entry.word[1] = a->to.hash | (uint64_t)a->to.queue << 32;
-	if (nic->state->cq[a->to.queue].entry_words > 4) {
-		entry.word[2] = buffer->iova;
-		entry.word[3] = ena_phc_now_ns(nic);
-	}
-	if (nic->fn->faults.rule_count)
-		spoil(nic, &entry);
-	post(nic, a->to.queue, &entry);
-}
-
+/* One for each buffer; the first and the last of them say so. */
 static void post_buffers(struct ena_nic *nic, const struct arrival *a,
 			 uint32_t status, uint32_t length,
 			 const struct slots *slots)
 {
 	for (unsigned int i = 0; i < slots->count; i++) {
-		const struct buffer *buffer = &slots->buffers[i];
+		const struct ena_rx_buffer *buffer = &slots->buffers[i];
 		uint32_t size = buffer->size < length ? buffer->size : length;
 		uint64_t bits = status;
 
@@ -297,7 +174,7 @@ static void post_buffers(struct ena_nic *nic, const struct arrival *a,
 			bits |= ENA_ETH_IO_RX_CDESC_FIRST;
 		if (i + 1 == slots->count)
 			bits |= ENA_ETH_IO_RX_CDESC_LAST;
-		post_buffer(nic, a, bits, size, buffer);
+		ena_rx_complete(nic, a->to, bits, size, buffer);
 		length -= size;
 	}
 }
@@ -335,9 +212,9 @@ static void spoil_frame(struct ena_nic *nic, uint16_t n, struct slots *slots)
 {
 	uint64_t value;
 
-	if (fault(nic, ena_fault_rx_corrupt, &value))
+	if (ena_fault(nic, ena_fault_rx_corrupt, &value))
 		corrupt(slots, value);
-	if (fault(nic, ena_fault_rx_descs, &value))
+	if (ena_fault(nic, ena_fault_rx_descs, &value))
 		add_useless_buffers(nic, n, slots);
 }
 
@@ -361,10 +238,10 @@ static bool give_simply(struct ena_nic *nic, const struct arrival *a,
 		return false;
 	ena_frame_put(frame, a->bytes);
 	sq->consumed++;
-	post_buffer(nic, a,
-		    status | ENA_ETH_IO_RX_CDESC_FIRST |
-			    ENA_ETH_IO_RX_CDESC_LAST,
-		    frame->length, &a->buffer);
+	ena_rx_complete(nic, a->to,
+			status | ENA_ETH_IO_RX_CDESC_FIRST |
+				ENA_ETH_IO_RX_CDESC_LAST,
+			frame->length, &a->buffer);
 	tally->packets++;
 	tally->bytes += frame->length;
 	return true;
@@ -380,7 +257,7 @@ static void give(struct ena_nic *nic, const struct arrival *a, uint32_t status,
 	enum room found = find_room(nic, a->to.queue, length, &slots);
 	uint64_t ignored;
 
-	if (found == ROOM && fault(nic, ena_fault_rx_starve, &ignored))
+	if (found == ROOM && ena_fault(nic, ena_fault_rx_starve, &ignored))
 		found = NO_BUFFER;
 	/* Buffers that cannot be reached would be in the way for ever. */
 	if (found == OUT_OF_REACH)
@@ -422,7 +299,7 @@ static void take(struct ena_nic *nic, const struct arrival *a,
 	uint64_t ignored;
 	uint32_t status;
 
-	if (fault(nic, ena_fault_rx_drop, &ignored))
+	if (ena_fault(nic, ena_fault_rx_drop, &ignored))
 		return;
 	if (!a->count) {
 		drop(tally, a, false);
@@ -443,7 +320,7 @@ static uint32_t buffers_needed(const struct ena_nic *nic,
 {
 	uint32_t length = ena_frame_wire_length(a->frame, 0);
 	const struct ena_sq_state *sq = &nic->state->sq[a->to.queue];
-	struct buffer next;
+	struct ena_rx_buffer next;
 
 	read_buffer(nic, a->to.queue, sq->consumed, &next);
 	return a->count * ((length + next.size - 1) / next.size);
@@ -603,7 +480,7 @@ static unsigned int take_burst(struct ena_nic *nic,
 			break;
 		take(nic, &arrivals[taken], &tally);
 	}
-	publish_all(nic);
+	ena_rx_publish(nic);
 	add_up(nic, &tally);
 	return taken;
 }

@@ -15,12 +15,6 @@ struct tally {
 	uint64_t packets, bytes, drops, tso;
 };
 
-static bool fault(struct ena_nic *nic, enum ena_fault point, uint64_t *value)
-{
-	return nic->fn->faults.rule_count &&
-	       rt_fault(&nic->fn->faults, point, value);
-}
-
 /* ---- Completions ---- */
 
 /* Its first word: req_id, status, flags, sub_qid, sq_head_idx. */
@@ -44,11 +38,11 @@ static bool spoil(struct ena_nic *nic, uint64_t *word)
 {
 	uint64_t value;
 
-	if (fault(nic, ena_fault_tx_stall, &value))
+	if (ena_fault(nic, ena_fault_tx_stall, &value))
 		return false;
-	if (fault(nic, ena_fault_tx_req_id, &value))
+	if (ena_fault(nic, ena_fault_tx_req_id, &value))
 		*word = (*word & ~UINT64_C(0xffff)) | (uint16_t)value;
-	if (fault(nic, ena_fault_tx_malformed, &value))
+	if (ena_fault(nic, ena_fault_tx_malformed, &value))
 		*word |= FLAGS(ENA_ETH_IO_TX_CDESC_MBZ);
 	return true;
 }
@@ -105,7 +99,7 @@ static void make_frames(struct ena_nic *nic)
 		ena_tx_frame(nic, packet, burst->headers[i],
 			     &burst->frames[burst->frame_count]);
 		packet->has_frame &= !is_down;
-		if (fault(nic, ena_fault_tx_drop, &ignored))
+		if (ena_fault(nic, ena_fault_tx_drop, &ignored))
 			packet->has_frame = false;
 		burst->frame_count += packet->has_frame;
 	}
