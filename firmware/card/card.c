@@ -22,25 +22,14 @@
 #include "firmware/rt/clock.h"
 #include "firmware/rt/fault.h"
 #include "firmware/rt/log.h"
+#include "firmware/rt/run_dir.h"
 #include "firmware/rt/scope.h"
 #include "firmware/rt/trace.h"
 #include "pcie-model/function.h"
 #include "pcie-model/vfio-user/server.h"
+#include "security-chip/chip.h"
 
 #define STOP_MS 900
-
-static int make_parents(char *path)
-{
-	for (char *p = path + 1; *p; p++) {
-		if (*p != '/')
-			continue;
-		*p = '\0';
-		if (mkdir(path, 0755) && errno != EEXIST)
-			return -errno;
-		*p = '/';
-	}
-	return 0;
-}
 
 static int check_socket_dir(const char *path, struct rt_error *error)
 {
@@ -61,8 +50,7 @@ static int check_socket_dir(const char *path, struct rt_error *error)
 
 int card_make_socket_dir(const char *path, struct rt_error *error)
 {
-	RT_FREE char *copy = strdup(path);
-	int status = copy ? make_parents(copy) : -ENOMEM;
+	int status = rt_make_dirs(path);
 
 	if (!status && mkdir(path, 0700) && errno != EEXIST)
 		status = -errno;
@@ -253,6 +241,26 @@ static void place_function(struct card *card, size_t i)
 	sem_init(&function->ended, 0, 0);
 }
 
+/* Before the first function; until the last has ended. */
+static bool open_chip(struct card *card)
+{
+	const struct card_config *config = card->config;
+	struct rt_error error = { 0 };
+	int status = -ENOENT;
+
+	if (config->card.state_dir)
+		status = sec_chip_open(config->card.state_dir, &error);
+	else
+		rt_error_set(&error, status,
+			     "there is no place for the card's state: "
+			     "$HOME is not set");
+	if (!status)
+		return true;
+	rt_error_place(&error, "card.state-dir");
+	card_config_complain(card->config, config->root, &error);
+	return false;
+}
+
 static bool start_functions(struct card *card, enum card_mode mode)
 {
 	bool is_good = true;
@@ -324,7 +332,7 @@ int card_start(struct card_config *config, enum card_mode mode,
 	if (!card)
 		return -ENOMEM;
 	*out = card;
-	is_good = start_workers(card);
+	is_good = start_workers(card) && open_chip(card);
 	for (size_t i = 0; i < card->count; i++)
 		place_function(card, i);
 	if (is_good && start_functions(card, mode))
@@ -405,6 +413,7 @@ bool card_stop(struct card **card)
 		sem_destroy(&c->functions[i].ended);
 	}
 	free_card(c);
+	sec_chip_close();
 	return true;
 }
 

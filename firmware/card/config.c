@@ -8,6 +8,7 @@
 #include "firmware/card/config.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +36,14 @@ const struct rt_option card_settings_keys[] = {
 	  .sentence = "Directory of the sockets, made with mode 0700 when it "
 		      "is missing; by default /run/nitro-card for root and "
 		      "$XDG_RUNTIME_DIR/nitro-card for others." },
+	{ .name = "state-dir",
+	  .kind = RT_OPTION_PATH,
+	  .offset = offsetof(struct card_settings, state_dir),
+	  .sentence = "Directory of what outlives the card: the keys of this "
+		      "installation, the audit log.  It is made when it is "
+		      "missing; by default $STATE_DIRECTORY, or "
+		      "/var/lib/nitro-card for root and "
+		      "$XDG_STATE_HOME/nitro-card for others." },
 	{ .name = "log-level",
 	  .kind = RT_OPTION_CHOICE,
 	  .offset = offsetof(struct card_settings, log_level),
@@ -176,14 +185,16 @@ static void read_settings(struct card_config *config, const char *folder)
 	struct card_section section = { card_settings_keys, &config->card };
 	const struct card_node *node =
 		child_of(config, "card", CARD_NODE_MAPPING);
-	char path[108];
+	char path[PATH_MAX];
 
 	if (node)
 		card_keys_read(node, &section, 1, folder, &config->report);
 	else
 		card_keys_fallbacks(card_settings_keys, &config->card);
-	if (!config->card.socket_dir && !rt_run_dir(path, sizeof path))
+	if (!config->card.socket_dir && !rt_run_dir(path, 108))
 		config->card.socket_dir = strdup(path);
+	if (!config->card.state_dir && !rt_state_dir(path, sizeof path))
+		config->card.state_dir = strdup(path);
 }
 
 static size_t count_children(const struct card_node *node)

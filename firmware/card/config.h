@@ -17,6 +17,7 @@ struct pcie_function_type;
 struct card_settings {
 	char *name;
 	char *socket_dir;
+	char *state_dir;        /* NULL: nobody knows one */
 	unsigned int log_level; /* enum rt_log_level */
 	uint64_t workers;       /* 0: the card's choice */
 };

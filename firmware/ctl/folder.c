@@ -2,9 +2,9 @@
 /* Temporary files.  The folder is flat and belongs to this process. */
 #include "firmware/ctl/folder.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,16 +27,18 @@ bool ctl_folder_create(char *path, size_t size)
 	return false;
 }
 
+static int remove_one(const char *path, const struct stat *status, int kind,
+		      struct FTW *place)
+{
+	(void)status, (void)kind, (void)place;
+	/* What cannot be removed does not keep the rest. */
+	remove(path);
+	return 0;
+}
+
 void ctl_folder_remove(const char *path)
 {
-	DIR *dir = opendir(path);
-	const struct dirent *entry;
-
-	while (dir && (entry = readdir(dir)))
-		unlinkat(dirfd(dir), entry->d_name, 0);
-	if (dir)
-		closedir(dir);
-	rmdir(path);
+	nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 bool ctl_copy_file(const char *from, const char *to)

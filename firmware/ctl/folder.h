@@ -8,7 +8,7 @@
 
 /* Short enough that sockets in it have a valid path.  False: said why. */
 bool ctl_folder_create(char *path, size_t size);
-/* With the files in it. */
+/* With all that is in it. */
 void ctl_folder_remove(const char *path);
 /* False: said why. */
 bool ctl_copy_file(const char *from, const char *to);

@@ -73,8 +73,9 @@ static json_t *describe(const struct ctl_card *card, const char *folder,
 	functions = json_pack("[o]", volume);
 	if (strcmp(card->nic, "none") != 0)
 		json_array_append_new(functions, describe_nic(card->nic));
-	return json_pack("{s:{s:s, s:s}, s:o}", "card", "name", "boot",
-			 "socket-dir", folder, "functions", functions);
+	return json_pack("{s:{s:s, s:s, s:s}, s:o}", "card", "name", "boot",
+			 "socket-dir", folder, "state-dir", folder, "functions",
+			 functions);
 }
 
 static bool write_config(const char *path, const char *folder,

@@ -19,7 +19,7 @@ ARROWS = {
 }
 # A driver shares numbers with the device, never behaviour.
 ABI = {"host-driver": DEVICES | {PCIE}}
-# A third-party header has one home.
+# A third-party header has one home; so has a folder of them.
 HOMES = {
     "liburing.h": r"firmware/rt/loop\.c",
     "jansson.h": (r"firmware/(card|ctl)/.*|firmware/rt/call\.[ch]|host-driver/.*"
@@ -28,6 +28,7 @@ HOMES = {
     "isa-l/crc.h": r"host-driver/perf/verify\.c",
     "pci/pci.h": r"host-driver/scan\.c",
     "pcap/pcap.h": r"ena/vpc/port_replay\.c",
+    "openssl/": r"security-chip/.*\.c",
     "slirp/libslirp.h": r"ena/vpc/user_net\.c",
 }
 
@@ -47,7 +48,7 @@ def complaints(root):
             if not match:
                 continue
             quote, target = match.groups()
-            home = HOMES.get(target)
+            home = HOMES.get(target) or HOMES.get(target.split("/")[0] + "/")
             if home and not re.fullmatch(home, name):
                 yield f"{name}:{number}: {target} belongs in {home}"
             if quote == "<":

@@ -96,7 +96,7 @@ class Card:
 
     def start(self):
         config = {"card": {"name": "test", "socket-dir": str(self.folder),
-                           **self.settings},
+                           "state-dir": str(self.folder / "state"), **self.settings},
                   "functions": self.functions}
         path = self.folder / "card.yaml"
         path.write_text(json.dumps(config, indent=2))

@@ -10,7 +10,7 @@ dir=$(mktemp -d)
 trap 'kill "${card:-}" 2>/dev/null || true; wait; rm -rf "$dir"' EXIT
 
 cat >"$dir/card.yaml" <<-END
-	card: { socket-dir: $dir }
+	card: { socket-dir: $dir, state-dir: $dir/state }
 	functions:
 	  - ebs: { name: ebs0, volume: { memory: 8MiB } }
 	  - ebs: { name: is0, profile: is-3, pm: true, aer: true, metal: true,

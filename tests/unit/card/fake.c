@@ -2,17 +2,44 @@
 #include "tests/unit/card/fake.h"
 
 #include <errno.h>
+#include <ftw.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "firmware/rt/error.h"
 #include "firmware/rt/option.h"
 #include "pcie-model/regs.h"
 
 _Atomic bool fake_is_stuck;
+
+/* Cards made here leave the user's own state alone. */
+static char state_dir[] = "/tmp/card-state-XXXXXX";
+static pid_t state_owner;
+
+__attribute__((constructor)) static void make_state(void)
+{
+	if (!mkdtemp(state_dir))
+		abort();
+	setenv("STATE_DIRECTORY", state_dir, true);
+	state_owner = getpid();
+}
+
+static int remove_one(const char *path, const struct stat *status, int kind,
+		      struct FTW *place)
+{
+	(void)status, (void)kind, (void)place;
+	return remove(path);
+}
+
+__attribute__((destructor)) static void remove_state(void)
+{
+	if (getpid() == state_owner)
+		nftw(state_dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
 
 struct fake_device {
 	struct rt_counter reads;
