@@ -7,7 +7,8 @@
 
 #include "security-chip/measure.h"
 
-#define SEC_AUDIT_BODY 600 /* bytes without the MAC, with their end */
+/* Bytes of a record without its MAC, with its end. */
+#define SEC_AUDIT_BODY 600
 			    */
 
 struct rt_error;
