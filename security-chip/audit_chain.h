@@ -9,7 +9,6 @@
 
 /* Bytes of a record without its MAC, with its end. */
 #define SEC_AUDIT_BODY 600
-			    */
 
 struct rt_error;
 
