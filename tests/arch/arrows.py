@@ -28,7 +28,8 @@ HOMES = {
     "isa-l/crc.h": r"host-driver/perf/verify\.c",
     "pci/pci.h": r"host-driver/scan\.c",
     "pcap/pcap.h": r"ena/vpc/port_replay\.c",
-    "openssl/": r"security-chip/.*\.c",
+    "openssl/": r"security-chip/.*\.c|security-chip/attest/.*\.h",
+    "cbor.h": r"security-chip/(attest|nsm|verify)/.*\.c",
     "slirp/libslirp.h": r"ena/vpc/user_net\.c",
 }
 
