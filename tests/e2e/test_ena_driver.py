@@ -9,7 +9,8 @@ import pytest
 
 import checks
 import nic
-from guest import ROOT_IMAGE, Card, Guest, copy_image, ebs, wait_until
+from guest import (ROOT_IMAGE, Card, Guest, choose_kernel, copy_image, ebs,
+                   wait_until)
 from nic import Nic, ena
 
 KERNELS = ["6.1", "6.12", "7.2"]
@@ -35,6 +36,7 @@ def nics(request, tmp_path_factory):
     """The NICs by name, in a guest with that kernel and eight processors."""
     folder = tmp_path_factory.mktemp("driver")
     root = copy_image(ROOT_IMAGE, folder / "root.img")
+    choose_kernel(root, request.param)
     functions = [ebs("ebs0", root)]
     functions += [ena(name_of(queues, llq), mac=mac_of(number), pairs=queues,
                       llq=llq, switch=f"lan{queues}")
@@ -44,8 +46,6 @@ def nics(request, tmp_path_factory):
             card, options=["--cpus", "8"],
             qemu_options=["-machine", "hpet=on"]) as guest:
         guest.wait_for_shell()
-        if request.param != "6.1":
-            guest.reboot(f"grub-reboot linux-{request.param}; sync; reboot -f")
         assert guest.run("uname -r").startswith(request.param + ".")
         nic.prepare(guest)
         nic.put_file(guest, "/run/push_buffer.py", PUSH_BUFFER.read_bytes())

@@ -10,7 +10,8 @@ import time
 import pytest
 
 import nic
-from guest import ROOT_IMAGE, Card, Failure, Guest, copy_image, ebs, wait_until
+from guest import (ROOT_IMAGE, Card, Failure, Guest, choose_kernel, copy_image,
+                   ebs, wait_until)
 from nic import Nic, ena
 
 KERNELS = ["7.2"]  # whose driver has all that can go wrong, the clock included
@@ -105,13 +106,12 @@ for _ in range({count}):
 def nics(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("faults")
     root = copy_image(ROOT_IMAGE, folder / "root.img")
+    choose_kernel(root, request.param)
     functions = [ebs("ebs0", root)]
     functions += [ena(f"eth{n}", mac=mac, switch="lan", pairs=2, hints=HINTS)
                   for n, mac in enumerate(MACS)]
     with Card(functions) as card, Guest(card) as guest:
         guest.wait_for_shell()
-        if request.param != "6.1":
-            guest.reboot(f"grub-reboot linux-{request.param}; sync; reboot -f")
         nic.prepare(guest)
         one, peer = (Victim(guest, f"eth{n}", mac, 0, n + 1)
                      for n, mac in enumerate(MACS))

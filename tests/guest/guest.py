@@ -9,6 +9,7 @@ Environment: NITRO_BUILD   folder of nitro-card and nitroctl
              NITRO_CACHE   what tests/guest/setup.sh made
 """
 import json
+import mmap
 import os
 import pathlib
 import re
@@ -55,6 +56,21 @@ def copy_image(source, target):
     subprocess.run(["cp", "--reflink=auto", "--sparse=always", source, target],
                    check=True)
     return pathlib.Path(target)
+
+
+def choose_kernel(image, kernel):
+    """The first boot of that image is with that kernel, as after grub-reboot.
+    The image is not in use and has not booted yet."""
+    header = b"# GRUB Environment Block\n"
+    text = (header + f"next_entry=linux-{kernel}\n".encode()).ljust(1024, b"#")
+    with open(image, "r+b") as file, mmap.mmap(file.fileno(), 0) as bytes_:
+        # GRUB's programs have that line too, but not at the start of a block.
+        at = bytes_.find(header)
+        while at >= 0 and at % 4096:
+            at = bytes_.find(header, at + 1)
+        if at < 0:
+            raise Failure(f"{image} has no environment of GRUB")
+        bytes_[at:at + len(text)] = text
 
 
 def tools_environment():
