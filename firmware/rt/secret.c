@@ -34,7 +34,8 @@ static_assert(sizeof(struct head) == 64, "what follows is aligned");
 
 void rt_erase(void *memory, size_t size)
 {
-	explicit_bzero(memory, size);
+	if (size)
+		explicit_bzero(memory, size);
 }
 
 static size_t page_size(void)

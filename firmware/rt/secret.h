@@ -26,7 +26,8 @@ void rt_secret_free(void *memory);
 /* True: the kernel hides it even from a debugger. */
 bool rt_secret_is_hidden(const void *memory);
 
-/* Zeros that no compiler leaves out because nobody reads them. */
+/* Zeros that no compiler leaves out because nobody reads them; NULL: 0 bytes.
+ */
 void rt_erase(void *memory, size_t size);
 
 #endif

@@ -30,6 +30,7 @@ HOMES = {
     "pcap/pcap.h": r"ena/vpc/port_replay\.c",
     "openssl/": r"security-chip/.*\.c|security-chip/attest/.*\.h",
     "cbor.h": r"security-chip/(attest|nsm|verify)/.*\.c",
+    "libtpms/": r"security-chip/tpm/engine\.c",
     "slirp/libslirp.h": r"ena/vpc/user_net\.c",
 }
 
