@@ -86,6 +86,7 @@ void ctl_table_print(struct ctl_table *table);
 void ctl_table_free(struct ctl_table *table);
 
 /* The commands, one function each. */
+enum ctl_exit ctl_attest(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_boot(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_bugs(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_capture(struct ctl *ctl, int argc, char **argv);

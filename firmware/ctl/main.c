@@ -11,6 +11,7 @@
 #include "firmware/rt/scope.h"
 
 const struct ctl_command ctl_commands[] = {
+	{ "attest", "Attestation documents and their root", ctl_attest },
 	{ "boot", "Start QEMU with the card's functions attached", ctl_boot },
 	{ "bugs", "Rules that a guest or client has broken", ctl_bugs },
 	{ "capture", "Write a NIC's packets to a file", ctl_capture },

@@ -6,19 +6,22 @@ import re
 import sys
 
 RT, PCIE = "firmware/rt", "pcie-model"
+VERIFY = "security-chip/verify"
 DEVICES = {"ena", "ebs-nvme", "security-chip"}
 ARROWS = {
     RT: set(),
     PCIE: {RT},
     "ena": {RT, PCIE},
     "ebs-nvme": {RT, PCIE},
+    # Believes documents; shares numbers with the side that signs, no code.
+    VERIFY: {RT},
     "security-chip": {RT, PCIE},
     "firmware/card": {RT, PCIE} | DEVICES,
-    "firmware/ctl": {RT},
+    "firmware/ctl": {RT, VERIFY},
     "host-driver": {RT},
 }
 # A driver shares numbers with the device, never behaviour.
-ABI = {"host-driver": DEVICES | {PCIE}}
+ABI = {"host-driver": DEVICES | {PCIE}, VERIFY: {"security-chip"}}
 # A third-party header has one home; so has a folder of them.
 HOMES = {
     "liburing.h": r"firmware/rt/loop\.c",
@@ -28,7 +31,8 @@ HOMES = {
     "isa-l/crc.h": r"host-driver/perf/verify\.c",
     "pci/pci.h": r"host-driver/scan\.c",
     "pcap/pcap.h": r"ena/vpc/port_replay\.c",
-    "openssl/": r"security-chip/.*\.c|security-chip/attest/.*\.h",
+    "openssl/": r"security-chip/.*\.c|security-chip/(attest|verify)/.*\.h",
+    "nitro-attest.h": r"security-chip/verify/examples/.*",
     "cbor.h": r"security-chip/(attest|nsm|verify)/.*\.c",
     "libtpms/": r"security-chip/tpm/engine\.c",
     "slirp/libslirp.h": r"ena/vpc/user_net\.c",

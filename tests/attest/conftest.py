@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Documents of an installation that is made for the tests."""
+import json
 import os
 import pathlib
 import subprocess
@@ -36,3 +37,35 @@ def installation(tmp_path_factory):
 @pytest.fixture(scope="session")
 def another(tmp_path_factory):
     return Installation(tmp_path_factory.mktemp("another"))
+
+
+class Verifier:
+    """libnitro-attest, as nitroctl shows it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def report(self, document, root, *words):
+        """Exit status and what was said, as JSON gives it."""
+        (self.folder / "document").write_bytes(document)
+        (self.folder / "root").write_bytes(root)
+        done = subprocess.run(
+            [BUILD / "nitroctl", "attest", "verify", self.folder / "document",
+             "--root", self.folder / "root", "--json", *map(str, words)],
+            capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode in (0, 1), done.stderr
+        return done.returncode, json.loads(done.stdout)
+
+    def result(self, document, root, *words):
+        """The name of the first failure, or "good"."""
+        status, report = self.report(document, root, *words)
+        failed = [check["result"] for check in report["checks"]
+                  if check["verdict"] == "FAILED"]
+        assert report["good"] == (status == 0) == (not failed)
+        assert report["result"] == (failed or ["good"])[0]
+        return report["result"]
+
+
+@pytest.fixture(scope="session")
+def verifier(tmp_path_factory):
+    return Verifier(tmp_path_factory.mktemp("verifier"))

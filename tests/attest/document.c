@@ -39,6 +39,7 @@ static struct argp_option options[] = {
 	{ "module-id", 'm', "TEXT", 0, "In the documents", 0 },
 	{ "region", 'r', "TEXT", 0, "In the certificates", 0 },
 	{ "offset", 'o', "SECONDS", 0, "Of the tester's clock", 0 },
+	{ "locked", 'l', "MASK", 0, "Registers that are locked (0xffff)", 0 },
 	{ "pcr", 'p', "N=HEX", 0, "A locked register", 0 },
 	{ "nonce", 'n', "HEX", 0, "In the document", 0 },
 	{ "user-data", 'u', "HEX", 0, "In the document", 0 },
@@ -106,6 +107,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'o':
 		wanted->config.clock_offset_s = strtoll(arg, NULL, 10);
+		return 0;
+	case 'l':
+		wanted->pcrs.locked = (uint32_t)strtoul(arg, NULL, 0);
 		return 0;
 	case 'p':
 		parse_pcr(wanted, arg, state);

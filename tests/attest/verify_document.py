@@ -13,7 +13,7 @@ import sys
 
 import cbor2
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.x509.oid import SignatureAlgorithmOID
@@ -190,18 +190,24 @@ def check_signature(chain, protected, payload, signature):
     raise Refused("signature", "the signature is not of this document")
 
 
-def verify(document, root, at=None, nonce=None, pcrs=None):
-    """The fields of a good document; Refused for any other."""
-    protected, payload, signature = open_envelope(document)
-    fields = read_payload(payload)
-    chain = certificates_of(fields)
-    at = at or datetime.datetime.utcnow()
+def check_chain(chain, root, at):
     check_keys(chain)
     check_order(chain)
     require(chain[0] == root, "root", "the root is another one")
     check_signatures(chain)
     check_authorities(chain)
     check_validity(chain, at)
+
+
+def verify(document, root, at=None, nonce=None, pcrs=None):
+    """The fields of a good document; Refused for any other."""
+    protected, payload, signature = open_envelope(document)
+    fields = read_payload(payload)
+    chain = certificates_of(fields)
+    try:
+        check_chain(chain, root, at or datetime.datetime.utcnow())
+    except (KeyError, ValueError, UnsupportedAlgorithm) as why:
+        raise Refused("certificate", f"part of one cannot be read: {why}") from why
     check_signature(chain, protected, payload, signature)
     if nonce is not None:
         require(fields["nonce"] == nonce, "nonce", "the nonce is another one")

@@ -13,7 +13,7 @@ is_json() { /usr/bin/python3 -c 'import json, sys; json.load(sys.stdin)'; }
 }
 
 @test "nitroctl help COMMAND is COMMAND --help" {
-	for command in boot bugs capture config faults link metrics qemu-args \
+	for command in attest boot bugs capture config faults link metrics qemu-args \
 		queues regs reset statistics status stop trace; do
 		run -0 "$ctl" help "$command"
 		says "Usage: nitroctl $command" "--json"
