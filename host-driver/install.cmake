@@ -45,9 +45,11 @@ foreach(header
 	host-driver/bus.h
 	host-driver/ena_host.h
 	host-driver/ena_io.h
+	host-driver/nsm_host.h
 	host-driver/nvme_host.h
 	host-driver/nvme_io.h
-	host-driver/scan.h)
+	host-driver/scan.h
+	security-chip/abi.h)
 	get_filename_component(folder ${header} DIRECTORY)
 	install(FILES ${PROJECT_SOURCE_DIR}/${header} COMPONENT host
 		DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/nitro-card/${folder})

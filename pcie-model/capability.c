@@ -6,6 +6,7 @@
  *
  *   Power Management  PCI PM 1.2, 3.2; PCIe 3.0 7.6
  *   MSI, MSI-X        PCI 3.0 6.8
+ *   Vendor-specific   PCI 3.0 6.7
  *   PCI Express       PCIe 3.0 7.8, version 2, endpoint
  *   Error Reporting   PCIe 3.0 7.10
  *   Serial Number     PCIe 3.0 7.12
@@ -13,6 +14,7 @@
  * D1 and D2 do not exist, yet PME is said to come from them: so say the
  * functions seen in EC2.  The function's loop thread.
  */
+#include <assert.h>
 #include <errno.h>
 #include <linux/pci_regs.h>
 
@@ -30,6 +32,7 @@
 #define MSIX_BYTES          12u
 #define AER_BYTES           72u
 #define SERIAL_BYTES        12u
+#define VENDOR_HEADER_BYTES 3u
 
 #define PM_VERSION      3u
 #define PM_D3HOT        3u
@@ -298,6 +301,81 @@ static void place_extended(struct pcie_function *fn, const struct capability *c,
 		(uint16_t)((base + c->size + ALIGNMENT - 1) & ~(ALIGNMENT - 1));
 }
 
+/* ---- vendor-specific, PCI 3.0 6.7 ---- */
+
+static_assert(RT_COUNT(((struct pcie_config_layout *)0)->vendor) ==
+		      PCIE_VENDOR_CAPABILITIES,
+	      "a place for each");
+
+static void build_vendor(struct pcie_function *fn,
+			 const struct pcie_vendor_capability *cap,
+			 uint16_t base)
+{
+	for (uint16_t i = VENDOR_HEADER_BYTES; i < cap->size; i++) {
+		struct pcie_config_field field = {
+			.offset = i,
+			.size = 1,
+			.initial = cap->bytes[i],
+			.writable = cap->writable ? cap->writable[i] : 0,
+		};
+
+		pcie_config_put(fn, base, &field);
+	}
+	fn->config_layout.initial[base + 2] = cap->size;
+}
+
+static void place_vendors(struct pcie_function *fn, struct chain *chain)
+{
+	for (unsigned int i = 0; i < PCIE_VENDOR_CAPABILITIES; i++) {
+		const struct pcie_vendor_capability *cap =
+			&fn->identity.vendor_caps[i];
+		const struct capability row = { .id = PCI_CAP_ID_VNDR,
+						.size = cap->size };
+		uint16_t base = chain->next;
+
+		if (!cap->size || base + cap->size > FIRST_EXTENDED_OFFSET)
+			return;
+		place(fn, &row, chain);
+		fn->config_layout.vendor[i] = base;
+		build_vendor(fn, cap, base);
+	}
+}
+
+typedef void vendor_fn(struct pcie_function *fn, unsigned int which,
+		       uint8_t *bytes, unsigned int first, unsigned int size);
+
+static void tell_vendors(struct pcie_function *fn, vendor_fn *tell,
+			 uint64_t offset, size_t size)
+{
+	uint64_t end = size < PCIE_CONFIG_BYTES ? offset + size
+						: offset + PCIE_CONFIG_BYTES;
+
+	if (!tell || offset >= FIRST_EXTENDED_OFFSET)
+		return;
+	for (unsigned int i = 0; i < PCIE_VENDOR_CAPABILITIES; i++) {
+		uint16_t base = fn->config_layout.vendor[i];
+		uint64_t limit = base + fn->identity.vendor_caps[i].size;
+		uint64_t from = offset > base ? offset : base;
+		uint64_t to = end < limit ? end : limit;
+
+		if (base && from < to)
+			tell(fn, i, fn->state.config.bytes + base,
+			     (unsigned int)(from - base),
+			     (unsigned int)(to - from));
+	}
+}
+
+void pcie_vendor_will_read(struct pcie_function *fn, uint64_t offset,
+			   size_t size)
+{
+	tell_vendors(fn, fn->type->vendor_read, offset, size);
+}
+
+void pcie_vendor_wrote(struct pcie_function *fn, uint64_t offset, size_t size)
+{
+	tell_vendors(fn, fn->type->vendor_wrote, offset, size);
+}
+
 int pcie_capabilities_build(struct pcie_function *fn)
 {
 	struct chain first = { FIRST_OFFSET, PCI_CAPABILITY_LIST };
@@ -315,6 +393,7 @@ int pcie_capabilities_build(struct pcie_function *fn)
 		*(uint16_t *)(void *)(layout + c->at) = base;
 		c->build(fn, base);
 	}
+	place_vendors(fn, &first);
 	return first.next <= FIRST_EXTENDED_OFFSET ? 0 : -EINVAL;
 }
 

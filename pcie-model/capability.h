@@ -17,6 +17,14 @@ struct pcie_function;
 /* Lay out what the identity offers and set the layout's offsets. */
 int pcie_capabilities_build(struct pcie_function *fn);
 
+/*
+ * A guest is about to read, or has written, these bytes of configuration space:
+ * tell the device what of it is in its vendor-specific capabilities.
+ */
+void pcie_vendor_will_read(struct pcie_function *fn, uint64_t offset,
+			   size_t size);
+void pcie_vendor_wrote(struct pcie_function *fn, uint64_t offset, size_t size);
+
 /* Hook number i with its offset made absolute; false: there are no more. */
 bool pcie_capability_hook(const struct pcie_function *fn, size_t i,
 			  struct pcie_config_hook *out);

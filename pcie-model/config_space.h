@@ -28,6 +28,7 @@ struct pcie_config_layout {
 	uint8_t sticky[PCIE_CONFIG_BYTES]; /* kept by an FLR */
 	/* Offsets of capabilities; 0: absent. */
 	uint16_t pm, msi, express, msix, aer, serial;
+	uint16_t vendor[4]; /* as many as PCIE_VENDOR_CAPABILITIES */
 };
 
 /* One register as it is built; registers not put are zero and read-only. */

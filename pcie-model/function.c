@@ -28,6 +28,7 @@
 #include "firmware/rt/log.h"
 #include "firmware/rt/scope.h"
 #include "pcie-model/bar.h"
+#include "pcie-model/capability.h"
 #include "pcie-model/function.h"
 #include "pcie-model/trace.h"
 
@@ -312,6 +313,7 @@ void pcie_region_read(struct pcie_function *fn, unsigned int region,
 	memset(data, 0xff, size);
 	if (region == PCIE_CONFIG_REGION && !is_config_silent(fn)) {
 		pcie_function_hold(fn);
+		pcie_vendor_will_read(fn, offset, size);
 		pcie_config_read(fn, offset, data, size);
 		pcie_function_let(fn);
 	} else if (region < PCIE_BARS) {
@@ -325,6 +327,7 @@ void pcie_region_write(struct pcie_function *fn, unsigned int region,
 	if (region == PCIE_CONFIG_REGION && !is_config_silent(fn)) {
 		pcie_function_hold(fn);
 		pcie_config_write(fn, offset, data, size);
+		pcie_vendor_wrote(fn, offset, size);
 		pcie_function_let(fn);
 	} else if (region < PCIE_BARS) {
 		pcie_bar_write(fn, region, offset, data, size);

@@ -57,6 +57,17 @@ struct pcie_bar {
 	uint32_t mapped_offset, mapped_size;
 };
 
+/*
+ * A vendor-specific capability (PCI 3.0, 6.7).  The model fills in the id, the
+ * link and the size of the header; the rest is the device's.
+ */
+#define PCIE_VENDOR_CAPABILITIES 4u
+struct pcie_vendor_capability {
+	uint8_t size;            /* bytes, with the header's 3 */
+	const uint8_t *bytes;    /* its first value; static */
+	const uint8_t *writable; /* what a guest may change; NULL: nothing */
+};
+
 /* Capabilities to offer; the model lays them out and answers for them. */
 struct pcie_identity {
 	uint16_t vendor, device, subsystem_vendor, subsystem;
@@ -71,6 +82,8 @@ struct pcie_identity {
 	uint8_t msix_bar;
 	uint32_t msix_table_offset, msix_pba_offset; /* 8-byte aligned */
 	uint8_t link_speed, link_width; /* PCIe encoding; 0: no link reported */
+	/* In the order of the list; size 0: no more. */
+	struct pcie_vendor_capability vendor_caps[PCIE_VENDOR_CAPABILITIES];
 	struct pcie_bar bars[PCIE_BARS];
 };
 
@@ -129,6 +142,20 @@ struct pcie_function_type {
 			     uint64_t offset, unsigned int size);
 	void (*bar_write)(struct pcie_function *fn, unsigned int bar,
 			  uint64_t offset, unsigned int size, uint64_t value);
+
+	/*
+	 * The guest is about to read, or has written, `size` bytes from `first`
+	 * of the vendor-specific capability that is number `which` in the
+	 * identity.  bytes is all of it as it stands in configuration space,
+	 * for the device to look at and to change where the guest may.  NULL
+	 * for a device whose capabilities are only read.
+	 */
+	void (*vendor_read)(struct pcie_function *fn, unsigned int which,
+			    uint8_t *bytes, unsigned int first,
+			    unsigned int size);
+	void (*vendor_wrote)(struct pcie_function *fn, unsigned int which,
+			     uint8_t *bytes, unsigned int first,
+			     unsigned int size);
 
 	/*
 	 * A message of the client comes: what it stored into the mapped part of

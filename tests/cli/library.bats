@@ -143,7 +143,7 @@ flags()
 			{ echo "missing: $name"; return 1; }
 	done < <(for lib in host host-scan; do
 		nm -D --defined-only "$LD_LIBRARY_PATH/libnitro-$lib.so"
-	done | sed -n 's/.* T \([^@]*\).*/\1/p' | grep -v 'host_nvme\|host_ena')
+	done | sed -n 's/.* T \([^@]*\).*/\1/p' | grep -v 'host_nvme\|host_ena\|host_nsm')
 }
 
 @test "what a driver needs of a bus, it has on a card's" {
