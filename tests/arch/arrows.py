@@ -26,12 +26,14 @@ ABI = {"host-driver": DEVICES | {PCIE}, VERIFY: {"security-chip"}}
 HOMES = {
     "liburing.h": r"firmware/rt/loop\.c",
     "jansson.h": (r"firmware/(card|ctl)/.*|firmware/rt/call\.[ch]|host-driver/.*"
+                  r"|security-chip/verify/kms/.*"
                   r"|pcie-model/vfio-user/version\.c"),
     "libfyaml.h": r"firmware/card/config_file\.c",
     "isa-l/crc.h": r"host-driver/perf/verify\.c",
     "pci/pci.h": r"host-driver/scan\.c",
     "pcap/pcap.h": r"ena/vpc/port_replay\.c",
     "openssl/": r"security-chip/.*\.c|security-chip/(attest|verify)/.*\.h",
+    "microhttpd.h": r"security-chip/verify/kms/server\.c",
     "nitro-attest.h": r"security-chip/verify/examples/.*",
     "cbor.h": r"security-chip/(attest|nsm|verify)/.*\.c",
     "libtpms/": r"security-chip/tpm/engine\.c",

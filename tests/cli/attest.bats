@@ -89,6 +89,13 @@ jq_pem() { /usr/bin/python3 -c 'import json, sys; print(end=json.load(sys.stdin)
 	says "no card answers" "--root FILE names a root without a card"
 }
 
+@test "nitro-kms(1) has every option, and no other" {
+	diff <("$(dirname "$card")/nitro-kms" --help |
+		grep -oE -- '--[a-z-]+' | grep -vE 'help|usage|version' | sort -u) \
+		<(grep -oE -- '\*--[a-z-]+\*' "$repo/firmware/man/nitro-kms.1.scd" |
+			tr -d '*' | sort -u)
+}
+
 install_library()
 {
 	cmake --install "$(dirname "$card")" --component attest \
