@@ -238,6 +238,10 @@ struct ebs_controller {
 	struct ebs_state *state; /* fn->device_state */
 	const struct ebs_profile *profile;
 	struct ebs_volume *volume;
+	void *key; /* wrapped, of an encrypted volume that keeps it */
+	/* Of ebs_profile_max_bytes() for each request; NULL: none are needed */
+	uint8_t *cipher_buffers;
+	size_t cipher_buffers_size;
 	struct ebs_identity identity;
 	uint16_t pairs;   /* I/O queue pairs that can be made */
 	uint16_t granted; /* as told by the queues feature */

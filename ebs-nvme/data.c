@@ -14,6 +14,7 @@
 #include "ebs-nvme/controller.h"
 #include "ebs-nvme/trace.h"
 #include "firmware/rt/scope.h"
+#include "firmware/rt/secret.h"
 #include "pcie-model/function.h"
 
 void ebs_buffers_init(struct ebs_controller *c)
@@ -74,6 +75,9 @@ bool ebs_buffer_take(struct ebs_request *r, struct ebs_buffer_pool *pool,
 
 void ebs_buffer_put(struct ebs_request *r)
 {
+	/* What is encrypted on its medium does not stay here either. */
+	if (r->pool == &r->c->bounce_buffers && r->c->volume->crypt)
+		rt_erase(r->buffer, r->pool->size);
 	r->pool->free[r->pool->free_count++] = r->buffer;
 	r->buffer = NULL;
 	if (!TAILQ_EMPTY(&r->pool->waiting))

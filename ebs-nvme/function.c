@@ -11,7 +11,9 @@
 #include <string.h>
 
 #include "ebs-nvme/controller.h"
+#include "ebs-nvme/encryption.h"
 #include "ebs-nvme/trace.h"
+#include "ebs-nvme/volume/crypt.h"
 #include "firmware/rt/error.h"
 #include "firmware/rt/log.h"
 #include "firmware/rt/scope.h"
@@ -110,12 +112,14 @@ static void release(struct ebs_controller *c)
 	ebs_buffers_destroy(c);
 	if (c->volume)
 		ebs_volume_close(&c->volume);
+	ebs_encryption_close(c);
 	free(c);
 }
 
 static int open_parts(struct ebs_controller *c, const struct ebs_config *config,
 		      struct rt_error *error)
 {
+	struct ebs_volume_config volume = config->volume;
 	int status =
 		ebs_identity_make(c->profile, c->fn->name, config->volume_id,
 				  config->device_name, &c->identity, error);
@@ -124,7 +128,11 @@ static int open_parts(struct ebs_controller *c, const struct ebs_config *config,
 		return status;
 	if (ebs_requests_create(c))
 		return rt_error_set(error, -ENOMEM, "no memory for commands");
-	return ebs_volume_open(c->fn->loop, &config->volume, &c->volume, error);
+	status = ebs_encryption_open(c, &volume, error);
+	if (!status)
+		status = ebs_volume_open(c->fn->loop, &volume, &c->volume,
+					 error);
+	return status ? status : ebs_encryption_prepare(c, error);
 }
 
 static int ebs_create(struct pcie_function *fn, const void *config_bytes,
@@ -148,10 +156,11 @@ static int ebs_create(struct pcie_function *fn, const void *config_bytes,
 	fill_pci_identity(&fn->identity, c, config);
 	fn->device = c;
 	ebs_turns_start(c);
-	rt_log_info(fn->name, "%s, %s, %llu MiB%s", c->identity.serial,
+	rt_log_info(fn->name, "%s, %s, %llu MiB%s%s", c->identity.serial,
 		    c->profile->name,
 		    (unsigned long long)(c->volume->size >> 20),
-		    c->volume->is_read_only ? ", read-only" : "");
+		    c->volume->is_read_only ? ", read-only" : "",
+		    c->volume->crypt ? ", encrypted" : "");
 	return 0;
 }
 
@@ -164,6 +173,11 @@ static void ebs_destroy(struct pcie_function *fn)
 	ebs_lanes_end(c);
 	release(c);
 	fn->device = NULL;
+}
+
+static int ebs_attach(struct pcie_function *fn, struct rt_error *error)
+{
+	return ebs_encryption_unlock(ebs_controller_of(fn), error);
 }
 
 /* ---- registers ---- */
@@ -268,6 +282,8 @@ static void ebs_reset(struct pcie_function *fn, enum pcie_reset_reason why)
 		rt_counter_add(&c->home.counters.unsafe_shutdowns, 1);
 	if (why == PCIE_RESET_POWER_ON)
 		rt_counter_add(&c->home.counters.power_cycles, 1);
+	if (why == PCIE_RESET_DETACH)
+		ebs_encryption_lock(c);
 	/* A paused function stays so until it is told to go on. */
 	c->is_quiescing = fn->is_paused || fn->wants_pause;
 	ebs_controller_power_on(c);
@@ -389,12 +405,29 @@ static const char *doorbells_come(const struct ebs_controller *c)
 	return pcie_bar_bytes(c->fn, 0) ? "mapped" : "trapped";
 }
 
+static void describe_key(const struct ebs_controller *c, char *text,
+			 size_t size)
+{
+	const struct ebs_crypt *crypt = c->volume->crypt;
+	const char *name = ebs_encryption_wrapping(c);
+
+	snprintf(text, size, "\"encrypted\": false");
+	if (crypt)
+		snprintf(text, size,
+			 "\"encrypted\": true, \"kms_key_id\": %s%s%s, "
+			 "\"key_loaded\": %s, \"cipher\": \"%s\"",
+			 name ? "\"" : "", name ? name : "null",
+			 name ? "\"" : "",
+			 ebs_crypt_is_open(crypt) ? "true" : "false",
+			 ebs_crypt_method(crypt));
+}
+
 /* Everything in it is of characters that JSON takes as they are, but for the
  * device name, whose quotes and backslashes are left out. */
 static size_t ebs_describe(struct pcie_function *fn, char *text, size_t size)
 {
 	struct ebs_controller *c = ebs_controller_of(fn);
-	char device[sizeof c->identity.device_name];
+	char device[sizeof c->identity.device_name], key[320];
 	size_t length = 0;
 	unsigned int active, threads;
 
@@ -406,6 +439,7 @@ static size_t ebs_describe(struct pcie_function *fn, char *text, size_t size)
 		if (*p != '"' && *p != '\\')
 			device[length++] = *p;
 	device[length] = '\0';
+	describe_key(c, key, sizeof key);
 	return (size_t)snprintf(
 		text, size,
 		"\"profile\": \"%s\", \"volume_id\": \"vol-%s\", "
@@ -413,13 +447,13 @@ static size_t ebs_describe(struct pcie_function *fn, char *text, size_t size)
 		"\"engine\": \"%s\", \"bytes\": %llu, \"read_only\": %s, "
 		"\"controller\": \"%s\", \"io_queues\": %u, "
 		"\"queue_pairs\": %u, \"threads\": %u, "
-		"\"doorbells\": \"%s\", \"in_flight\": %u",
+		"\"doorbells\": \"%s\", \"in_flight\": %u, %s",
 		c->profile->name, c->identity.serial + 3, c->identity.serial,
 		device, c->volume->engine->name,
 		(unsigned long long)c->volume->size,
 		c->volume->is_read_only ? "true" : "false", condition(c),
-		count_queues(c), c->granted, threads, doorbells_come(c),
-		active);
+		count_queues(c), c->granted, threads, doorbells_come(c), active,
+		key);
 }
 
 static uint64_t ebs_counter(const struct pcie_function *fn,
@@ -448,6 +482,7 @@ const struct pcie_function_type ebs_function = {
 	.reg_count = EBS_REGISTERS,
 	.create = ebs_create,
 	.destroy = ebs_destroy,
+	.attach = ebs_attach,
 	.bar_read = ebs_bar_read,
 	.bar_write = ebs_bar_write,
 	.catch_up = ebs_catch_up,

@@ -120,6 +120,17 @@ static void finish(struct ebs_request *r, nvme_status status)
 	ebs_request_complete(r, status);
 }
 
+/* Its own, so that there is nothing to wait for. */
+static void *cipher_buffer(const struct ebs_request *r)
+{
+	const struct ebs_controller *c = r->c;
+
+	if (!c->cipher_buffers)
+		return NULL;
+	return c->cipher_buffers +
+	       (size_t)(r - c->requests) * ebs_profile_max_bytes(c->profile);
+}
+
 static void submit(struct ebs_request *r, unsigned int iov_count,
 		   void (*done)(struct ebs_volume_io *io, int status))
 {
@@ -137,6 +148,7 @@ static void submit(struct ebs_request *r, unsigned int iov_count,
 	r->io.size = r->bytes;
 	r->io.iov = r->iov;
 	r->io.iov_count = iov_count;
+	r->io.bounce = cipher_buffer(r);
 	status = ebs_volume_submit(c->volume, &r->io);
 	if (status == -EINPROGRESS)
 		return;

@@ -51,7 +51,7 @@
 	.firmware = "0", .ieee = LOCAL_IEEE, .mdts = 5, .acl = 3, .aerl = 4,   \
 	.frmw = 0x03, .elpe = 63, .oncs = NVME_ONCS_DSM,                       \
 	.torn_write_granularity_0s = 7, .stats_magic = EBS_STATS_MAGIC_LOCAL,  \
-	.stats_version = 1, .has_size_classes = true
+	.stats_version = 1, .has_size_classes = true, .draws_keys = true
 
 const struct ebs_profile ebs_profiles[EBS_PROFILES] = {
 	[EBS_PROFILE_EBS_1] = {

@@ -50,6 +50,7 @@ struct ebs_profile {
 	bool has_write_cache;
 	bool has_shadow_doorbells; /* Doorbell Buffer Config */
 	bool can_abort;            /* else Abort is accepted and does nothing */
+	bool draws_keys;           /* encrypted, anew for each attachment */
 	/* Power state 0. */
 	uint16_t max_power_cw; /* hundredths of a watt */
 	uint32_t power_latency_us;

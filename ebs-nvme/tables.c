@@ -31,6 +31,10 @@ static const char *const polling_choices[] = { "auto", "always", "never",
 /* In the order of enum ebs_volume_cache. */
 static const char *const cache_choices[] = { "auto", "page", "direct", NULL };
 
+/* In the order of enum ebs_volume_encrypted. */
+static const char *const encrypted_choices[] = { "auto", "true", "false",
+						 NULL };
+
 static const struct rt_option volume_options[] = {
 	{ .name = "file",
 	  .kind = RT_OPTION_PATH,
@@ -52,6 +56,25 @@ static const struct rt_option volume_options[] = {
 	  .fallback = "auto",
 	  .sentence = "Whether a file is reached through the host's page "
 		      "cache or past it; auto: the card's choice." },
+	{ .name = "encrypted",
+	  .kind = RT_OPTION_CHOICE,
+	  .offset = VOLUME(encrypted),
+	  .choices = encrypted_choices,
+	  .fallback = "auto",
+	  .sentence = "Whether what the file or memory holds is encrypted: "
+		      "true, false, or as EC2 does it (auto: an "
+		      "instance-store disk is, with a new key for each "
+		      "attachment; an EBS volume is not)." },
+	{ .name = "kms-key-id",
+	  .kind = RT_OPTION_STRING,
+	  .offset = VOLUME(kms_key_id),
+	  .sentence = "Name of the key that wraps an encrypted EBS volume's "
+		      "own; the default is alias/aws/ebs." },
+	{ .name = "key-file",
+	  .kind = RT_OPTION_PATH,
+	  .offset = VOLUME(key_file),
+	  .sentence = "File of the wrapped key, made when it is missing; the "
+		      "default is in the card's state-dir." },
 	{ .name = "read-only",
 	  .kind = RT_OPTION_BOOL,
 	  .offset = VOLUME(is_read_only),

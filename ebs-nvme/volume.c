@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 
 #include "ebs-nvme/volume/copy.h"
+#include "ebs-nvme/volume/crypt.h"
 #include "ebs-nvme/volume/engine.h"
 #include "firmware/rt/error.h"
 #include "firmware/rt/scope.h"
@@ -57,9 +58,17 @@ int ebs_volume_open(struct rt_loop *loop,
 	volume->fd = -1;
 	volume->direct_fd = -1;
 	volume->is_read_only = config->is_read_only;
+	if (config->encrypted == EBS_VOLUME_ENCRYPTED) {
+		err = ebs_crypt_create(&volume->crypt, error);
+		if (err)
+			return err;
+		volume->needs_bounce = !volume->engine->is_cipher;
+	}
 	err = volume->engine->open(volume, config, error);
-	if (err)
+	if (err) {
+		ebs_crypt_destroy(&volume->crypt);
 		return err;
+	}
 	*out = volume;
 	volume = NULL;
 	return 0;
@@ -69,6 +78,11 @@ static bool is_change(const struct ebs_volume_io *io)
 {
 	return io->op == EBS_VOLUME_WRITE || io->op == EBS_VOLUME_DISCARD ||
 	       io->op == EBS_VOLUME_WRITE_ZEROES;
+}
+
+static bool is_transfer(const struct ebs_volume_io *io)
+{
+	return io->op == EBS_VOLUME_READ || io->op == EBS_VOLUME_WRITE;
 }
 
 static bool is_inside(const struct ebs_volume *volume,
@@ -92,6 +106,8 @@ int ebs_volume_submit(struct ebs_volume *volume, struct ebs_volume_io *io)
 		return -EOPNOTSUPP;
 	if (!io->size)
 		return 0;
+	if (volume->crypt && is_transfer(io))
+		return ebs_crypt_submit(volume, io);
 	return volume->engine->submit(volume, io);
 }
 
@@ -105,6 +121,7 @@ void ebs_volume_close(struct ebs_volume **volume)
 	if (!*volume)
 		return;
 	(*volume)->engine->close(*volume);
+	ebs_crypt_destroy(&(*volume)->crypt);
 	free(*volume);
 	*volume = NULL;
 }

@@ -17,6 +17,7 @@
 #include "ebs-nvme/volume/pieces.h"
 #include "firmware/rt/loop.h"
 
+struct ebs_crypt;
 struct ebs_map;
 struct ebs_volume;
 struct rt_error;
@@ -42,6 +43,8 @@ struct ebs_volume_io {
 	 */
 	struct iovec *iov;
 	unsigned int iov_count;
+	/* Of an encrypted volume that needs_bounce: room for size bytes. */
+	void *bounce;
 	/* status: 0, or a negative errno.  On loop, never inside _submit(). */
 	void (*done)(struct ebs_volume_io *io, int status);
 	/* the engine's */
@@ -52,6 +55,10 @@ struct ebs_volume_io {
 	int status;
 	struct iovec zeroes;
 	uint64_t piece;
+	/* The cipher's, meanwhile. */
+	struct iovec cipher_iov, *plain_iov;
+	unsigned int plain_count;
+	void (*plain_done)(struct ebs_volume_io *io, int status);
 };
 
 /* How a file is reached. */
@@ -61,16 +68,27 @@ enum ebs_volume_cache {
 	EBS_VOLUME_CACHE_DIRECT,
 };
 
+/* Whether what the engine gets is encrypted. */
+enum ebs_volume_encrypted {
+	EBS_VOLUME_ENCRYPTED_AUTO, /* as the kind of controller has it */
+	EBS_VOLUME_ENCRYPTED,
+	EBS_VOLUME_PLAIN,
+};
+
 struct ebs_volume_config {
 	char *file;           /* path of a file or block device */
 	unsigned int cache;   /* enum ebs_volume_cache, of a file */
 	uint64_t memory_size; /* bytes of a volume in memory */
 	uint64_t null_size;   /* bytes of a volume that forgets */
 	bool is_read_only;
+	unsigned int encrypted; /* enum ebs_volume_encrypted */
+	char *kms_key_id;       /* of the key that wraps its own; NULL: EBS's */
+	char *key_file;         /* NULL: where the card keeps keys */
 };
 
 struct ebs_volume_engine {
 	const char *name; /* "file" */
+	bool is_cipher;   /* it encrypts and decrypts by itself */
 	int (*open)(struct ebs_volume *volume,
 		    const struct ebs_volume_config *config,
 		    struct rt_error *error);
@@ -78,8 +96,35 @@ struct ebs_volume_engine {
 	/* Optional; the range is inside the volume. */
 	void (*expect)(const struct ebs_volume *volume, enum ebs_volume_op op,
 		       uint64_t offset, uint64_t size);
+	/*
+	 * Optional, of encrypted volumes: true, all of the read or write is
+	 * done, without a bounce.
+	 */
+	bool (*at_once)(struct ebs_volume *volume, struct ebs_volume_io *io);
+	/* Optional: zeros there when it returns.  No request is on its way. */
+	void (*zero)(struct ebs_volume *volume, uint64_t offset, uint64_t size);
 	void (*close)(struct ebs_volume *volume);
 };
+
+/*
+ * Who keeps the data keys of encrypted volumes, wrapped.  The card has one;
+ * this room does not know which.  Any thread.
+ */
+struct ebs_key_keeper {
+	/*
+	 * The key of "vol-…", made when there is none; it can be opened.
+	 * kms_key_id names what wraps it, file where it is; NULL: as always.
+	 */
+	int (*find)(const char *volume_id, const char *kms_key_id,
+		    const char *file, void **out, struct rt_error *error);
+	const char *(*wrapping)(const void *key); /* a name */
+	/* EBS_KEY_BYTES of the key itself, into rt_secret memory. */
+	int (*unwrap)(const void *key, uint8_t *out, struct rt_error *error);
+	void (*forget)(void **key);
+};
+
+/* Before the first function is made; NULL: none, and so no encrypted EBS. */
+void ebs_key_keeper_set(const struct ebs_key_keeper *keeper);
 
 struct ebs_volume {
 	const struct ebs_volume_engine *engine;
@@ -87,6 +132,8 @@ struct ebs_volume {
 	uint64_t size;        /* bytes, a multiple of 512 */
 	bool is_read_only;
 	_Atomic bool can_discard;
+	struct ebs_crypt *crypt; /* NULL: it is not encrypted */
+	bool needs_bounce;       /* its requests bring one */
 
 	/* The file engine's. */
 	int fd;                /* through the page cache */
@@ -121,9 +168,9 @@ int ebs_volume_open(struct rt_loop *loop,
  * any number of writes.
  *
  * Statuses to expect: -EINVAL (not inside the volume), -EROFS, -EOPNOTSUPP (a
- * discard that the volume cannot do), -ENOSPC, -EIO and what else the host's
- * storage says.  After a failed flush every flush and every durable write
- * fails: what was lost cannot be made durable any more.
+ * discard that the volume cannot do), -ENOKEY (it is locked), -ENOSPC, -EIO and
+ * what else the host's storage says.  After a failed flush every flush and
+ * every durable write fails: what was lost cannot be made durable any more.
  */
 int ebs_volume_submit(struct ebs_volume *volume, struct ebs_volume_io *io);
 void ebs_volume_fence(void);

@@ -134,6 +134,13 @@ struct pcie_function_type {
 	void (*destroy)(struct pcie_function *fn);
 
 	/*
+	 * A client comes, and is sent away if this fails (the operator reads
+	 * *error); after its end comes a reset with PCIE_RESET_DETACH.
+	 * May be NULL.
+	 */
+	int (*attach)(struct pcie_function *fn, struct rt_error *error);
+
+	/*
 	 * size is 1 to 8 bytes at any alignment, inside the BAR and outside the
 	 * MSI-X table and PBA.  Larger accesses arrive as several.  Values are
 	 * little-endian in the low bytes.

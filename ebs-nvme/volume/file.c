@@ -396,8 +396,16 @@ static bool do_at_once(struct ebs_volume_io *io)
 		return io->volume->is_in_memory && !fdatasync(io->volume->fd);
 	if (!may_be_at_once(io))
 		return false;
-	return (io->volume->map && ebs_map_transfer(io->volume->map, io)) ||
+	/* Of an encrypted volume this was tried before: file_at_once(). */
+	return (io->volume->map && !io->volume->crypt &&
+		ebs_map_transfer(io->volume->map, io, NULL)) ||
 	       transfer_at_once(io);
+}
+
+static bool file_at_once(struct ebs_volume *volume, struct ebs_volume_io *io)
+{
+	return volume->map && !volume->sync_error && may_be_at_once(io) &&
+	       ebs_map_transfer(volume->map, io, volume->crypt);
 }
 
 static bool may_make_holes(const struct ebs_volume_io *io)
@@ -422,6 +430,17 @@ static int file_submit(struct ebs_volume *volume, struct ebs_volume_io *io)
 	return -EINPROGRESS;
 }
 
+static void file_zero(struct ebs_volume *volume, uint64_t offset, uint64_t size)
+{
+	ssize_t result = pwrite(volume->fd, volume->memory,
+				size < EBS_FILE_ZEROES ? size : EBS_FILE_ZEROES,
+				(off_t)offset);
+
+	if (result < 0)
+		rt_log_warn("volume", "a part of it could not be zeroed: %s",
+			    rt_errno_name(errno));
+}
+
 static void file_expect(const struct ebs_volume *volume, enum ebs_volume_op op,
 			uint64_t offset, uint64_t size)
 {
@@ -434,5 +453,7 @@ const struct ebs_volume_engine ebs_volume_file = {
 	.open = ebs_file_open,
 	.submit = file_submit,
 	.expect = file_expect,
+	.at_once = file_at_once,
+	.zero = file_zero,
 	.close = ebs_file_close,
 };

@@ -26,6 +26,7 @@
 
 #include "ebs-nvme/volume.h"
 #include "ebs-nvme/volume/copy.h"
+#include "ebs-nvme/volume/crypt.h"
 #include "ebs-nvme/volume/pieces.h"
 #include "firmware/rt/guard.h"
 #include "firmware/rt/scope.h"
@@ -105,7 +106,27 @@ static bool is_whole(const struct ebs_map *map)
 	return !rt_guard_is_damaged(map->guard);
 }
 
-bool ebs_map_transfer(struct ebs_map *map, const struct ebs_volume_io *io)
+static void copy(const struct ebs_map *map, uint8_t *at,
+		 const struct ebs_volume_io *io)
+{
+	if (io->op == EBS_VOLUME_WRITE)
+		ebs_copy_in(map->copy, at, io->iov, io->iov_count);
+	else
+		ebs_copy_out(at, io->iov, io->iov_count);
+}
+
+static void cipher(const struct ebs_crypt *crypt, uint8_t *at,
+		   const struct ebs_volume_io *io)
+{
+	if (io->op == EBS_VOLUME_WRITE)
+		ebs_crypt_in(crypt, at, io->offset, io->iov, io->iov_count,
+			     true);
+	else
+		ebs_crypt_out(crypt, at, io->offset, io->iov, io->iov_count);
+}
+
+bool ebs_map_transfer(struct ebs_map *map, const struct ebs_volume_io *io,
+		      const struct ebs_crypt *crypt)
 {
 	uint8_t *at = map->memory + io->offset;
 
@@ -113,10 +134,10 @@ bool ebs_map_transfer(struct ebs_map *map, const struct ebs_volume_io *io)
 	    io->size > map->size - io->offset ||
 	    !is_known(map, io->offset, io->size))
 		return false;
-	if (io->op == EBS_VOLUME_WRITE)
-		ebs_copy_in(map->copy, at, io->iov, io->iov_count);
+	if (crypt)
+		cipher(crypt, at, io);
 	else
-		ebs_copy_out(at, io->iov, io->iov_count);
+		copy(map, at, io);
 	/* The kernel may be about to look for it. */
 	if (io->op == EBS_VOLUME_WRITE &&
 	    (io->is_durable || !io->is_fenced_later))

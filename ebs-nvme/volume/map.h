@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct ebs_crypt;
 struct ebs_map;
 struct ebs_volume_io;
 
@@ -20,9 +21,10 @@ void ebs_map_close(struct ebs_map **map);
 /*
  * True: all of the read or write is done.  False: nothing of it counts, the
  * file has to be asked (there may be a hole, it was cut, its file system is
- * full).
+ * full).  crypt: what the file has is encrypted; NULL: it is not.
  */
-bool ebs_map_transfer(struct ebs_map *map, const struct ebs_volume_io *io);
+bool ebs_map_transfer(struct ebs_map *map, const struct ebs_volume_io *io,
+		      const struct ebs_crypt *crypt);
 
 /* A hole will be made there. */
 void ebs_map_forget(struct ebs_map *map, uint64_t offset, uint64_t size);

@@ -5,9 +5,11 @@
  * 2 MiB where the host has them, and given back when whole pages are discarded
  * or zeroed.
  *
- * A request is done when submit returns, and costs its copy.  Only the first
- * write to 2 MiB is not: the host clears them, which takes as long as hundreds
- * of writes, so a worker of the ring lets it do that while the thread goes on.
+ * A request is done when submit returns, and costs its copy, or its cipher,
+ * which goes straight between the guest's memory and the volume's.  Only the
+ * first write to 2 MiB is not: the host clears them, which takes as long as
+ * hundreds of writes, so a worker of the ring lets it do that while the thread
+ * goes on.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,6 +18,7 @@
 #include <unistd.h>
 
 #include "ebs-nvme/volume/copy.h"
+#include "ebs-nvme/volume/crypt.h"
 #include "ebs-nvme/volume/engine.h"
 #include "firmware/rt/scope.h"
 
@@ -81,12 +84,20 @@ static int memory_open(struct ebs_volume *volume,
 
 static void read_bytes(uint8_t *at, const struct ebs_volume_io *io)
 {
-	ebs_copy_out(at, io->iov, io->iov_count);
+	if (io->volume->crypt)
+		ebs_crypt_out(io->volume->crypt, at, io->offset, io->iov,
+			      io->iov_count);
+	else
+		ebs_copy_out(at, io->iov, io->iov_count);
 }
 
 static void write_bytes(uint8_t *at, const struct ebs_volume_io *io)
 {
-	ebs_copy_in(io->volume->copy, at, io->iov, io->iov_count);
+	if (io->volume->crypt)
+		ebs_crypt_in(io->volume->crypt, at, io->offset, io->iov,
+			     io->iov_count, true);
+	else
+		ebs_copy_in(io->volume->copy, at, io->iov, io->iov_count);
 	if (!io->is_fenced_later)
 		ebs_copy_fence();
 }
@@ -191,6 +202,12 @@ static int memory_submit(struct ebs_volume *volume, struct ebs_volume_io *io)
 	return 0;
 }
 
+static void memory_zero(struct ebs_volume *volume, uint64_t offset,
+			uint64_t size)
+{
+	memset((uint8_t *)volume->memory + offset, 0, size);
+}
+
 static void memory_close(struct ebs_volume *volume)
 {
 	free(volume->taken.bits);
@@ -206,8 +223,10 @@ static void memory_expect(const struct ebs_volume *volume,
 
 const struct ebs_volume_engine ebs_volume_memory = {
 	.name = "memory",
+	.is_cipher = true,
 	.open = memory_open,
 	.submit = memory_submit,
 	.expect = memory_expect,
+	.zero = memory_zero,
 	.close = memory_close,
 };

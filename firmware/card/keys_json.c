@@ -89,7 +89,7 @@ static json_t *schema_of_size(const struct rt_option *option)
 			 "^[0-9]+ *([KMGT]i?B?|kB|B)?$");
 }
 
-/* A choice that looks like a number may be written as one. */
+/* A choice that looks like a number, or a boolean, may be written as one. */
 static json_t *schema_of_choice(const struct rt_option *option)
 {
 	json_t *choices = json_array();
@@ -99,6 +99,10 @@ static json_t *schema_of_choice(const struct rt_option *option)
 		json_array_append_new(choices, json_string(option->choices[i]));
 		if (card_parse_number(option->choices[i], &number))
 			json_array_append_new(choices, number_to_json(number));
+		if (!strcmp(option->choices[i], "true"))
+			json_array_append_new(choices, json_true());
+		if (!strcmp(option->choices[i], "false"))
+			json_array_append_new(choices, json_false());
 	}
 	return json_pack("{s:o}", "enum", choices);
 }

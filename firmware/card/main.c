@@ -20,6 +20,7 @@
 #include "firmware/card/config.h"
 #include "firmware/card/config_file.h"
 #include "firmware/card/control.h"
+#include "firmware/card/custody.h"
 #include "firmware/card/functions.h"
 #include "firmware/card/options.h"
 #include "firmware/rt/guard.h"
@@ -128,6 +129,7 @@ static int check(struct card_config *config)
 	int status;
 
 	raise_limits(config);
+	card_custody_begin();
 	status = card_start(config, CARD_CHECK, &card);
 
 	if (status)
@@ -237,6 +239,7 @@ static int prepare(struct program *program, const struct card_config *config)
 	int status = take_signals(&program->signal_fd);
 
 	raise_limits(config);
+	card_custody_begin();
 	if (!status)
 		status = rt_guard_install();
 	if (!status)

@@ -22,6 +22,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -29,6 +30,7 @@
 #include "firmware/rt/listen.h"
 #include "firmware/rt/log.h"
 #include "firmware/rt/scope.h"
+#include "firmware/rt/secret.h"
 #include "pcie-model/function.h"
 #include "pcie-model/vfio-user/server_private.h"
 
@@ -67,6 +69,26 @@ static void ignore_listener(struct pcie_server *server)
 
 /* ---- the end of a client ---- */
 
+/*
+ * What messages carried was the client's.  Whole pages are given back, so that
+ * those which nobody used stay without memory.
+ */
+static void forget_bytes(uint8_t *bytes, size_t size)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t start = (uintptr_t)bytes, end = start + size;
+	uintptr_t first = (start + page - 1) & ~(page - 1);
+	uintptr_t last = end & ~(page - 1);
+
+	if (first >= last ||
+	    madvise((void *)first, last - first, MADV_DONTNEED)) {
+		rt_erase(bytes, size);
+		return;
+	}
+	rt_erase(bytes, first - start);
+	rt_erase((void *)last, end - last);
+}
+
 static void stop_serving(struct pcie_server *server)
 {
 	struct rt_loop *loop = server->fn->loop;
@@ -91,6 +113,8 @@ static void stop_serving(struct pcie_server *server)
 	server->output.end = 0;
 	server->output.message_left = 0;
 	server->output.fd = -1;
+	forget_bytes(server->input.bytes, PCIE_SERVER_MESSAGE_BYTES);
+	forget_bytes(server->output.bytes, PCIE_SERVER_OUTPUT_BYTES);
 }
 
 static void left(struct pcie_function *fn, void *opaque)
@@ -142,8 +166,22 @@ static void leave(struct pcie_server *server, const char *why)
 
 /* ---- the beginning of one ---- */
 
+static int let_in(struct pcie_server *server)
+{
+	const struct pcie_function_type *type = server->fn->type;
+	struct rt_error error = { 0 };
+	int status = type->attach ? type->attach(server->fn, &error) : 0;
+
+	if (status)
+		rt_log_error(server->fn->name, "a client was refused: %s",
+			     error.text);
+	return status;
+}
+
 int pcie_server_attach(struct pcie_server *server, int fd)
 {
+	int status;
+
 	if (server->state != PCIE_SERVER_IDLE || server->is_destroying) {
 		close(fd);
 		return -EBUSY;
@@ -154,6 +192,14 @@ int pcie_server_attach(struct pcie_server *server, int fd)
 		close(fd);
 		server->fd = -1;
 		return -ENOMEM;
+	}
+	status = let_in(server);
+	if (status) {
+		rt_watch_stop(server->fn->loop, &server->in_watch);
+		shutdown(fd, SHUT_RDWR);
+		close(fd);
+		server->fd = -1;
+		return status;
 	}
 	server->in_events = POLLIN;
 	server->state = PCIE_SERVER_ATTACHED;

@@ -36,7 +36,10 @@ int pcie_server_create(struct pcie_function *fn, const char *path,
 void pcie_server_destroy(struct pcie_server **server,
 			 void (*done)(void *opaque), void *opaque);
 
-/* Serve a connected stream socket; takes fd.  -EBUSY: there is a client. */
+/*
+ * Serve a connected stream socket; takes fd.  -EBUSY: there is a client; or
+ * what the function says that does not let it in.
+ */
 int pcie_server_attach(struct pcie_server *server, int fd);
 
 bool pcie_server_has_client(const struct pcie_server *server);

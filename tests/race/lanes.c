@@ -16,6 +16,7 @@
 
 #include "ebs-nvme/controller.h"
 #include "ebs-nvme/function.h"
+#include "ebs-nvme/volume/crypt.h"
 #include "firmware/rt/clock.h"
 #include "firmware/rt/error.h"
 #include "firmware/rt/guard.h"
@@ -162,6 +163,36 @@ static void make_file(struct card *card)
 	close(fd);
 }
 
+/* The same key for all; it is the queues that the test is about. */
+static int find_key(const char *volume_id, const char *kms_key_id,
+		    const char *file, void **out, struct rt_error *error)
+{
+	static int key;
+
+	(void)volume_id, (void)kms_key_id, (void)file, (void)error;
+	*out = &key;
+	return 0;
+}
+
+static int unwrap_key(const void *key, uint8_t *out, struct rt_error *error)
+{
+	(void)key, (void)error;
+	for (unsigned int i = 0; i < EBS_KEY_BYTES; i++)
+		out[i] = (uint8_t)i;
+	return 0;
+}
+
+static void forget_key(void **key)
+{
+	*key = NULL;
+}
+
+static const struct ebs_key_keeper keeper = {
+	.find = find_key,
+	.unwrap = unwrap_key,
+	.forget = forget_key,
+};
+
 static void make_there(struct card *card)
 {
 	const struct lanes_options *o = card->options;
@@ -180,6 +211,9 @@ static void make_there(struct card *card)
 	if (o->volume != LANES_MEMORY)
 		config.volume =
 			(struct ebs_volume_config){ .file = card->path };
+	ebs_key_keeper_set(&keeper);
+	if (o->is_encrypted)
+		config.volume.encrypted = EBS_VOLUME_ENCRYPTED;
 	must(pcie_function_create_among(&ebs_function, "ebs0", &card->among,
 					&config, &card->fn, &error),
 	     error.text);

@@ -23,6 +23,7 @@ struct lanes_options {
 	enum host_nvme_doors_kind doors;
 	enum lanes_volume volume;
 	bool has_interrupts; /* of I/O queues */
+	bool is_encrypted;
 	bool is_at_home;     /* `spread: false` */
 	bool is_sleepy;      /* `polling: never` */
 	unsigned int rounds; /* lives of the controller */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "ebs-nvme/volume.h"
+#include "ebs-nvme/volume/crypt.h"
 #include "firmware/rt/error.h"
 #include "firmware/rt/guard.h"
 #include "firmware/rt/scope.h"
@@ -22,6 +23,7 @@
 #define SIZE    (UINT64_C(1) << 20)
 
 static struct ebs_volume *volume;
+static const uint8_t key[EBS_KEY_BYTES] = { 1, 2, 3 };
 static _Atomic int wrong;
 
 struct client {
@@ -30,7 +32,7 @@ struct client {
 	struct rt_loop *loop;
 	struct ebs_volume_io io;
 	struct iovec iov;
-	uint8_t bytes[BLOCK], wanted[BLOCK];
+	uint8_t bytes[BLOCK], wanted[BLOCK], bounce[BLOCK];
 	int is_done, status;
 };
 
@@ -65,6 +67,7 @@ static void run(struct client *c, enum ebs_volume_op op, uint64_t offset)
 					.size = BLOCK,
 					.iov = &c->iov,
 					.iov_count = 1,
+					.bounce = c->bounce,
 					.done = done };
 	c->is_done = 0;
 	status = ebs_volume_submit(volume, &c->io);
@@ -113,6 +116,8 @@ static void use_volume(struct ebs_volume_config config)
 		complain(error.text);
 		return;
 	}
+	if (volume->crypt && ebs_crypt_unlock(volume->crypt, key))
+		complain("the volume cannot be unlocked");
 	for (unsigned int i = 0; i < THREADS; i++) {
 		if (pthread_create(&clients[i].thread, NULL, use, &clients[i]))
 			abort();
@@ -122,7 +127,8 @@ static void use_volume(struct ebs_volume_config config)
 	ebs_volume_close(&volume);
 }
 
-static void use_file(const char *folder, unsigned int cache)
+static void use_file(const char *folder, unsigned int cache,
+		     unsigned int encrypted)
 {
 	char path[64];
 	uint8_t block[BLOCK] = { 0 };
@@ -134,7 +140,8 @@ static void use_file(const char *folder, unsigned int cache)
 		if (pwrite(fd, block, BLOCK, (off_t)at) != BLOCK)
 			complain("cannot fill the file");
 	close(fd);
-	use_volume((struct ebs_volume_config){ .file = path, .cache = cache });
+	use_volume((struct ebs_volume_config){
+		.file = path, .cache = cache, .encrypted = encrypted });
 	unlink(path);
 }
 
@@ -147,9 +154,13 @@ int main(void)
 		if (rt_loop_create(NULL, &clients[i].loop))
 			return 1;
 	}
-	use_volume((struct ebs_volume_config){ .memory_size = 2 * EBS_PIECE });
-	use_file("/dev/shm", EBS_VOLUME_CACHE_AUTO);
-	use_file("/tmp", EBS_VOLUME_CACHE_PAGE);
+	for (unsigned int e = EBS_VOLUME_ENCRYPTED; e <= EBS_VOLUME_PLAIN;
+	     e++) {
+		use_volume((struct ebs_volume_config){
+			.memory_size = 2 * EBS_PIECE, .encrypted = e });
+		use_file("/dev/shm", EBS_VOLUME_CACHE_AUTO, e);
+		use_file("/tmp", EBS_VOLUME_CACHE_PAGE, e);
+	}
 	for (unsigned int i = 0; i < THREADS; i++)
 		rt_loop_destroy(&clients[i].loop);
 	return atomic_load(&wrong) != 0;

@@ -46,7 +46,7 @@ static bool transfer(enum ebs_volume_op op, uint64_t offset, size_t size)
 		.iov_count = 2,
 	};
 
-	return ebs_map_transfer(map, &io);
+	return ebs_map_transfer(map, &io, NULL);
 }
 
 static bool is_ever_used(uint64_t offset)
