@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 
 #include "firmware/card/config.h"
+#include "firmware/card/tpm.h"
 #include "firmware/card/worker.h"
 #include "firmware/rt/clock.h"
 #include "firmware/rt/fault.h"
@@ -332,7 +333,8 @@ int card_start(struct card_config *config, enum card_mode mode,
 	if (!card)
 		return -ENOMEM;
 	*out = card;
-	is_good = start_workers(card) && open_chip(card);
+	is_good = start_workers(card) && open_chip(card) &&
+		  card_tpm_start(card, mode);
 	for (size_t i = 0; i < card->count; i++)
 		place_function(card, i);
 	if (is_good && start_functions(card, mode))
@@ -406,7 +408,7 @@ bool card_stop(struct card **card)
 		rt_loop_post(c->functions[i].loop, &c->functions[i].task);
 	}
 	if (!end_functions(c, &deadline) || !drain_workers(c, &deadline) ||
-	    !end_workers(c, &deadline))
+	    !end_workers(c, &deadline) || !card_tpm_stop(c, STOP_MS))
 		return false;
 	for (size_t i = 0; i < c->count; i++) {
 		sem_destroy(&c->functions[i].started);

@@ -24,6 +24,7 @@ struct card_node;
 struct card_worker;
 struct pcie_server;
 struct pcie_server_stats;
+struct sec_tpm;
 
 #define CARD_SOCKET_PATH 108 /* bytes, as in struct sockaddr_un */
 
@@ -53,6 +54,8 @@ struct card {
 	struct card_worker *workers; /* neighbours share one */
 	struct rt_loop **loops;      /* the workers' */
 	unsigned int worker_count;
+	struct sec_tpm *tpm; /* NULL: none */
+	char tpm_socket[CARD_SOCKET_PATH];
 };
 
 enum card_mode {

@@ -108,12 +108,24 @@ const struct rt_option card_fault_keys[] = {
 	{ .name = NULL },
 };
 
-/* Only the names count here: two of the three are lists. */
-static const struct rt_option root_keys[] = {
-	{ .name = "card" },
-	{ .name = "functions" },
-	{ .name = "faults" },
+const struct rt_option card_tpm_keys[] = {
+	{ .name = "name",
+	  .kind = RT_OPTION_STRING,
+	  .offset = offsetof(struct card_tpm_config, name),
+	  .sentence = "The TPM's name, and of its socket NAME.tpm.",
+	  .fallback = "tpm0" },
+	{ .name = "instance",
+	  .kind = RT_OPTION_STRING,
+	  .offset = offsetof(struct card_tpm_config, instance),
+	  .sentence = "Whose TPM it is: its state is kept under this name, and "
+		      "is of use to no other; by default the card's name." },
 	{ .name = NULL },
+};
+
+/* Only the names count here: two of them are lists. */
+static const struct rt_option root_keys[] = {
+	{ .name = "card" },   { .name = "tpm" }, { .name = "functions" },
+	{ .name = "faults" }, { .name = NULL },
 };
 
 const char card_config_default[] =
@@ -126,6 +138,10 @@ const char card_config_example[] =
 	"  name: demo\n"
 	"  # socket-dir: /run/nitro-card/demo\n"
 	"  log-level: info\n"
+	"\n"
+	"# A TPM 2.0 for the guest, the one that `nitroctl boot --firmware "
+	"ovmf` attaches.\n"
+	"# tpm: { instance: i-0123456789abcdef0 }\n"
 	"\n"
 	"# Each function is a PCIe device with a socket of its own, "
 	"NAME.sock.\n"
@@ -197,6 +213,42 @@ static void read_settings(struct card_config *config, const char *folder)
 		config->card.state_dir = strdup(path);
 }
 
+static bool is_good_name(const char *name)
+{
+	size_t length = strlen(name);
+
+	return length && length < sizeof((struct pcie_function *)0)->name &&
+	       name[0] != '.' && name[0] != '-' &&
+	       strspn(name,
+		      "abcdefghijklmnopqrstuvwxyz"
+		      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == length;
+}
+
+static void read_tpm(struct card_config *config, const char *folder)
+{
+	const struct card_node *node = card_node_find(config->root, "tpm");
+	struct card_section section = { card_tpm_keys, &config->tpm };
+
+	if (!node)
+		return;
+	if (node->kind != CARD_NODE_MAPPING) {
+		card_complain(
+			&config->report, node, CARD_AT_VALUE,
+			"'tpm' must be a mapping of keys to values, as in "
+			"\"tpm: {}\": a card has one TPM");
+		return;
+	}
+	config->tpm.node = node;
+	card_keys_read(node, &section, 1, folder, &config->report);
+	if (!config->tpm.instance)
+		config->tpm.instance = strdup(config->card.name);
+	if (config->tpm.name && !is_good_name(config->tpm.name))
+		card_complain(&config->report, card_node_walk(node, "name"),
+			      CARD_AT_VALUE,
+			      "a name is up to 31 letters, digits, '.', '_' "
+			      "and '-'");
+}
+
 static size_t count_children(const struct card_node *node)
 {
 	return node && node->last ? node->last->index + 1 : 0;
@@ -239,17 +291,6 @@ static const struct card_node *only_key(struct card_config *config,
 	card_complain(&config->report, item, CARD_AT_VALUE,
 		      "a function is its kind, a colon and its keys");
 	return NULL;
-}
-
-static bool is_good_name(const char *name)
-{
-	size_t length = strlen(name);
-
-	return length && length < sizeof((struct pcie_function *)0)->name &&
-	       name[0] != '.' && name[0] != '-' &&
-	       strspn(name,
-		      "abcdefghijklmnopqrstuvwxyz"
-		      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == length;
 }
 
 static struct card_function_config *find_function(struct card_config *config,
@@ -411,6 +452,7 @@ static void read_root(struct card_config *config)
 	find_folder(&config->source, folder, sizeof folder);
 	card_keys_check(config->root, &section, 1, &config->report);
 	read_settings(config, folder);
+	read_tpm(config, folder);
 	read_functions(config, folder);
 	read_faults(config, folder);
 }
@@ -436,7 +478,7 @@ int card_config_create(const struct pcie_function_type *const *types,
 	else if (config->root)
 		card_complain(&config->report, config->root, CARD_AT_VALUE,
 			      "a configuration is a mapping with the keys "
-			      "card, functions and faults");
+			      "card, tpm, functions and faults");
 	if (config->report.count || !config->root) {
 		card_config_destroy(&config);
 		return -EINVAL;
@@ -464,6 +506,7 @@ void card_config_destroy(struct card_config **config)
 	for (size_t i = 0; i < c->fault_count; i++)
 		card_keys_free(card_fault_keys, &c->faults[i]);
 	card_keys_free(card_settings_keys, &c->card);
+	card_keys_free(card_tpm_keys, &c->tpm);
 	free(c->functions);
 	free(c->faults);
 	card_node_destroy(c->root);

@@ -38,12 +38,19 @@ struct card_fault_config {
 	const struct card_node *node;
 };
 
+/* NULL in node: the card has none. */
+struct card_tpm_config {
+	char *name, *instance;
+	const struct card_node *node;
+};
+
 struct card_config {
 	const struct pcie_function_type *const *types;
 	struct card_source source;
 	struct card_node *root;
 	struct card_report report;
 	struct card_settings card;
+	struct card_tpm_config tpm;
 	struct card_function_config *functions;
 	size_t function_count;
 	struct card_fault_config *faults;
@@ -53,6 +60,7 @@ struct card_config {
 /* The tables of the keys; they end with a row whose name is NULL. */
 extern const struct rt_option card_settings_keys[];
 extern const struct rt_option card_fault_keys[];
+extern const struct rt_option card_tpm_keys[];
 extern const struct rt_option card_name_keys[]; /* of every function */
 
 /* A configuration that explains itself, and what runs without any. */

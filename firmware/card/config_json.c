@@ -16,6 +16,16 @@ static json_t *function_to_json(const struct card_function_config *function)
 	return json_pack("{s:o}", function->type->name, keys);
 }
 
+/* NULL: there is none. */
+static json_t *tpm_to_json(const struct card_config *config)
+{
+	json_t *keys = config->tpm.node ? json_object() : NULL;
+
+	if (keys)
+		card_keys_to_json(card_tpm_keys, &config->tpm, keys);
+	return keys;
+}
+
 json_t *card_config_to_json(const struct card_config *config)
 {
 	json_t *card = json_object(), *functions = json_array();
@@ -30,8 +40,9 @@ json_t *card_config_to_json(const struct card_config *config)
 		card_keys_to_json(card_fault_keys, &config->faults[i], fault);
 		json_array_append_new(faults, fault);
 	}
-	return json_pack("{s:o, s:o, s:o}", "card", card, "functions",
-			 functions, "faults", faults);
+	return json_pack("{s:o, s:o*, s:o, s:o}", "card", card, "tpm",
+			 tpm_to_json(config), "functions", functions, "faults",
+			 faults);
 }
 
 static json_t *schema_of_type(const struct pcie_function_type *type)
@@ -49,17 +60,20 @@ json_t *card_config_schema(const struct pcie_function_type *const *types)
 {
 	const struct rt_option *card = card_settings_keys;
 	const struct rt_option *fault = card_fault_keys;
+	const struct rt_option *tpm = card_tpm_keys;
 	json_t *kinds = json_array();
 
 	for (size_t i = 0; types[i]; i++)
 		json_array_append_new(kinds, schema_of_type(types[i]));
 	return json_pack(
-		"{s:s, s:s, s:s, s:{s:o, s:{s:s, s:i, s:{s:o}}, s:{s:s, s:o}},"
+		"{s:s, s:s, s:s, s:{s:o, s:o, s:{s:s, s:i, s:{s:o}}, "
+		"s:{s:s, s:o}},"
 		" s:[s], s:b}",
 		"$schema", "https://json-schema.org/draft/2020-12/schema",
 		"title", "nitro-card configuration", "type", "object",
-		"properties", "card", card_keys_schema(&card, 1), "functions",
-		"type", "array", "minItems", 1, "items", "oneOf", kinds,
-		"faults", "type", "array", "items", card_keys_schema(&fault, 1),
-		"required", "functions", "additionalProperties", 0);
+		"properties", "card", card_keys_schema(&card, 1), "tpm",
+		card_keys_schema(&tpm, 1), "functions", "type", "array",
+		"minItems", 1, "items", "oneOf", kinds, "faults", "type",
+		"array", "items", card_keys_schema(&fault, 1), "required",
+		"functions", "additionalProperties", 0);
 }

@@ -229,6 +229,9 @@ static void say_ready(const struct program *program,
 	for (size_t i = 0; i < card->count; i++)
 		rt_log_info(card->functions[i].config->name, "ready on %s",
 			    card->functions[i].socket);
+	if (card->tpm)
+		rt_log_info(card->config->tpm.name, "ready on %s",
+			    card->tpm_socket);
 	rt_log_info(card->config->card.name, "control on %s",
 		    program->control->path);
 	notify("READY=1");

@@ -20,6 +20,13 @@ void card_method_card_status(struct card_call *call)
 		(json_int_t)(uptime_ms / 1000), "socket_dir",
 		settings->socket_dir, "functions", (json_int_t)card->count,
 		"workers", (json_int_t)card->worker_count);
+	if (card->tpm)
+		json_object_set_new(call->result, "tpm",
+				    json_pack("{s:s, s:s, s:s}", "name",
+					      card->config->tpm.name,
+					      "instance",
+					      card->config->tpm.instance,
+					      "socket", card->tpm_socket));
 	card_call_done(call);
 }
 

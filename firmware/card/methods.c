@@ -69,6 +69,26 @@ static const struct rt_option registers_read_keys[] = {
 	END_OF_KEYS,
 };
 
+/* As enum sec_tpm_ek_kind has them. */
+const char *const card_tpm_ek_types[] = { "rsa-2048", "ecc-sec-p384", NULL };
+const char *const card_tpm_ek_formats[] = { "der", "tpmt", NULL };
+
+static const struct rt_option tpm_ek_keys[] = {
+	{ .name = "key",
+	  .kind = RT_OPTION_CHOICE,
+	  .offset = offsetof(struct card_tpm_ek_params, key),
+	  .sentence = "Which of the endorsement keys.",
+	  .fallback = "rsa-2048",
+	  .choices = card_tpm_ek_types },
+	{ .name = "format",
+	  .kind = RT_OPTION_CHOICE,
+	  .offset = offsetof(struct card_tpm_ek_params, format),
+	  .sentence = "A SubjectPublicKeyInfo, or a TPMT_PUBLIC.",
+	  .fallback = "der",
+	  .choices = card_tpm_ek_formats },
+	END_OF_KEYS,
+};
+
 static const struct rt_option trace_pattern_keys[] = {
 	{ .name = "pattern",
 	  .kind = RT_OPTION_STRING,

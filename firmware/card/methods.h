@@ -38,6 +38,9 @@ struct card_registers_read_params {
 	char *function;
 	bool config;
 };
+struct card_tpm_ek_params {
+	unsigned int key, format; /* of the lists below */
+};
 struct card_trace_pattern_params {
 	char *pattern;
 };
@@ -45,6 +48,10 @@ struct card_trace_read_params {
 	uint64_t count;
 	bool skip;
 };
+
+/* What tpm.ek can be asked for; they end with NULL. */
+extern const char *const card_tpm_ek_types[];
+extern const char *const card_tpm_ek_formats[];
 
 /* OpenMetrics text of the whole card; NULL: no memory.  The caller frees it. */
 struct card;

@@ -2,6 +2,7 @@
 /* Words for exec() and for shells. */
 #include "firmware/ctl/argv.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,21 @@ void ctl_argv_add(struct ctl_argv *argv, const char *format, ...)
 	argv->words = moved;
 	argv->words[argv->count++] = word;
 	argv->words[argv->count] = NULL;
+}
+
+void ctl_argv_add_path(struct ctl_argv *argv, const char *before,
+		       const char *path, const char *after)
+{
+	char text[2 * PATH_MAX];
+	size_t used = 0;
+
+	for (; *path && used + 2 < sizeof text; path++) {
+		if (*path == ',')
+			text[used++] = ',';
+		text[used++] = *path;
+	}
+	text[used] = '\0';
+	ctl_argv_add(argv, "%s%s%s", before, text, after);
 }
 
 void ctl_argv_free(struct ctl_argv *argv)

@@ -14,6 +14,9 @@ struct ctl_argv {
 /* Out of memory ends the process: there is nothing to undo yet. */
 void ctl_argv_add(struct ctl_argv *argv, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+/* A path as QEMU's key=value lists want it: its commas doubled. */
+void ctl_argv_add_path(struct ctl_argv *argv, const char *before,
+		       const char *path, const char *after);
 void ctl_argv_free(struct ctl_argv *argv);
 
 /* As a shell would want to read it. */

@@ -31,13 +31,13 @@
 struct boot {
 	/* What was asked for. */
 	const char *image; /* NULL: the running card */
-	const char *firmware, *qemu_path, *console, *qmp, *accel, *nic;
+	const char *firmware, *qemu_path, *console, *qmp, *accel, *nic, *tpm;
 	uint64_t memory;
 	unsigned int cpus;
 	char **extra; /* NULL-terminated */
 	json_t *only; /* names of functions; NULL: all */
 	/* What came of it. */
-	char folder[PATH_MAX];
+	char folder[PATH_MAX], identity[PATH_MAX];
 	struct ctl_qemu found;
 	struct ctl_argv argv;
 	struct ctl_child card, qemu;
@@ -53,6 +53,7 @@ enum key {
 	KEY_QMP,
 	KEY_ACCEL,
 	KEY_NIC,
+	KEY_TPM,
 	KEY_FUNCTION,
 };
 
@@ -66,6 +67,10 @@ static const struct argp_option options[] = {
 	{ "nic", KEY_NIC, "WHERE", 0,
 	  "Where IMAGE's guest has a network: user (without privileges), "
 	  "tap:NAME or none (default: user)",
+	  0 },
+	{ "tpm", KEY_TPM, "WHEN", 0,
+	  "Whether the guest has the card's TPM: on, off, or auto, with UEFI "
+	  "firmware as on EC2 (default: auto)",
 	  0 },
 	{ "function", KEY_FUNCTION, "NAME", 0,
 	  "Of the running card: attach this one, and what else is named so "
@@ -129,6 +134,15 @@ static void set_nic(struct boot *boot, const char *text,
 	boot->nic = text;
 }
 
+static void set_tpm(struct boot *boot, const char *text,
+		    const struct argp_state *state)
+{
+	if (strcmp(text, "auto") != 0 && strcmp(text, "on") != 0 &&
+	    strcmp(text, "off") != 0)
+		argp_error(state, "--tpm is auto, on or off, not '%s'", text);
+	boot->tpm = text;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct boot *boot = state->input;
@@ -155,6 +169,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_NIC:
 		set_nic(boot, arg, state);
+		return 0;
+	case KEY_TPM:
+		set_tpm(boot, arg, state);
 		return 0;
 	case KEY_FUNCTION:
 		if (!boot->only)
@@ -188,22 +205,6 @@ static const struct argp argp = {
 	       "On the console, Ctrl-A X ends QEMU.",
 };
 
-/* The guest's own path, doubled commas, as QEMU's key=value lists want it. */
-static void add_escaped(struct ctl_argv *argv, const char *before,
-			const char *path, const char *after)
-{
-	char text[2 * PATH_MAX];
-	size_t used = 0;
-
-	for (; *path && used + 2 < sizeof text; path++) {
-		if (*path == ',')
-			text[used++] = ',';
-		text[used++] = *path;
-	}
-	text[used] = '\0';
-	ctl_argv_add(argv, "%s%s%s", before, text, after);
-}
-
 static void add_console(struct boot *boot)
 {
 	struct ctl_argv *argv = &boot->argv;
@@ -219,11 +220,12 @@ static void add_console(struct boot *boot)
 	if (!strcmp(boot->console, "stdio"))
 		ctl_argv_add(argv, "stdio,id=console,mux=on,signal=off");
 	else if (!strncmp(boot->console, "unix:", 5))
-		add_escaped(argv, "socket,id=console,server=on,wait=off,path=",
-			    boot->console + 5, "");
+		ctl_argv_add_path(argv,
+				  "socket,id=console,server=on,wait=off,path=",
+				  boot->console + 5, "");
 	else
-		add_escaped(argv, "file,id=console,path=", boot->console + 5,
-			    "");
+		ctl_argv_add_path(
+			argv, "file,id=console,path=", boot->console + 5, "");
 }
 
 static void add_machine(struct boot *boot)
@@ -248,11 +250,12 @@ static void add_machine(struct boot *boot)
 	ctl_argv_add(argv, "-vga");
 	ctl_argv_add(argv, "none");
 	ctl_qemu_add_memory(argv, boot->memory);
-	ctl_qemu_add_identity(argv, boot->image ? boot->image : "nitro-card");
+	ctl_qemu_add_identity(argv, boot->identity);
 	add_console(boot);
 	if (boot->qmp) {
 		ctl_argv_add(argv, "-qmp");
-		add_escaped(argv, "unix:", boot->qmp, ",server=on,wait=off");
+		ctl_argv_add_path(argv, "unix:", boot->qmp,
+				  ",server=on,wait=off");
 	}
 }
 
@@ -365,15 +368,27 @@ static enum ctl_exit run_qemu(struct boot *boot)
 							   : CTL_REFUSED;
 }
 
+/* A TPM measures what UEFI starts; NitroTPM is for such instances only. */
+static bool wants_tpm(const struct boot *boot)
+{
+	return !strcmp(boot->tpm, "on") ||
+	       (!strcmp(boot->tpm, "auto") &&
+		strcmp(boot->firmware, "seabios") != 0);
+}
+
 /* A card of our own, if there is an image to serve. */
 static enum ctl_exit start_card(struct ctl *ctl, struct boot *boot)
 {
 	struct ctl_card wanted = { .image = boot->image,
 				   .nic = boot->nic,
 				   .cpus = boot->cpus };
+	char instance[CTL_INSTANCE_BYTES];
 
 	if (!boot->image)
 		return CTL_DONE;
+	ctl_qemu_name_instance(boot->identity, instance);
+	if (wants_tpm(boot))
+		wanted.instance = instance;
 	ctl->socket_dir = boot->folder;
 	return ctl_card_start(&boot->card, boot->folder, &wanted) ? CTL_DONE
 								  : CTL_REFUSED;
@@ -417,10 +432,33 @@ static bool attach_named(struct boot *boot, const json_t *functions)
 	return true;
 }
 
+static enum ctl_exit attach_tpm(struct ctl *ctl, struct boot *boot)
+{
+	enum ctl_exit status;
+	bool has_tpm;
+	json_t *card;
+
+	if (!wants_tpm(boot))
+		return CTL_DONE;
+	status = ctl_call(ctl, "card.status", NULL, &card);
+	if (status != CTL_DONE)
+		return status;
+	has_tpm = ctl_qemu_add_tpm(&boot->argv, card);
+	json_decref(card);
+	if (has_tpm || strcmp(boot->tpm, "on") != 0)
+		return CTL_DONE;
+	ctl_complain("the card has no TPM; give it one: \"tpm: {}\" in its "
+		     "configuration");
+	return CTL_REFUSED;
+}
+
 static enum ctl_exit attach(struct ctl *ctl, struct boot *boot)
 {
-	json_t *result;
-	enum ctl_exit status = ctl_call(ctl, "function.list", NULL, &result);
+	json_t *result = NULL;
+	enum ctl_exit status = attach_tpm(ctl, boot);
+
+	if (status == CTL_DONE)
+		status = ctl_call(ctl, "function.list", NULL, &result);
 
 	/* QEMU is not to wait for us. */
 	ctl_disconnect(ctl);
@@ -458,6 +496,16 @@ static enum ctl_exit run(struct ctl *ctl, struct boot *boot)
 	return status;
 }
 
+/* The same instance wherever its image is named from. */
+static void find_identity(struct boot *boot)
+{
+	if (!boot->image)
+		strcpy(boot->identity, "nitro-card");
+	else if (!realpath(boot->image, boot->identity))
+		snprintf(boot->identity, sizeof boot->identity, "%s",
+			 boot->image);
+}
+
 /* What stands after "--" is QEMU's; argp is not to see it. */
 static int split_words(int argc, char **argv, struct boot *boot)
 {
@@ -478,6 +526,7 @@ enum ctl_exit ctl_boot(struct ctl *ctl, int argc, char **argv)
 			     .console = "stdio",
 			     .accel = "auto",
 			     .nic = "user",
+			     .tpm = "auto",
 			     .memory = UINT64_C(1) << 30,
 			     .cpus = 2 };
 	enum ctl_exit status;
@@ -485,6 +534,7 @@ enum ctl_exit ctl_boot(struct ctl *ctl, int argc, char **argv)
 	ctl_parse(ctl, &argp, split_words(argc, argv, &boot), argv, &boot);
 	if (!ctl_qemu_find(boot.qemu_path, &boot.found) || !choose_accel(&boot))
 		return CTL_REFUSED;
+	find_identity(&boot);
 	/* From here on there is something to clean up. */
 	ctl_take_signals();
 	if (!ctl_folder_create(boot.folder, sizeof boot.folder))

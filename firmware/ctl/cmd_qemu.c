@@ -41,7 +41,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
 	.options = options,
 	.parser = parse,
-	.doc = "Print the arguments that attach all functions of the card to "
+	.doc = "Print the arguments that attach all functions of the card, and "
+	       "its TPM, to "
 	       "QEMU 10.1 or newer, quoted for a shell:"
 	       "\vsh -c \"qemu-system-x86_64 -M q35 $(nitroctl qemu-args -1)\"",
 };
@@ -71,13 +72,20 @@ enum ctl_exit ctl_qemu_args(struct ctl *ctl, int argc, char **argv)
 	struct qemu_words words = { .memory = UINT64_C(1) << 30 };
 	struct ctl_argv arguments = { 0 };
 	enum ctl_exit status;
-	json_t *result, *json;
+	json_t *result, *json, *card;
 
 	ctl_parse(ctl, &argp, argc, argv, &words);
 	status = ctl_call(ctl, "function.list", NULL, &result);
 	if (status != CTL_DONE)
 		return status;
+	status = ctl_call(ctl, "card.status", NULL, &card);
+	if (status != CTL_DONE) {
+		json_decref(result);
+		return status;
+	}
 	ctl_qemu_add_memory(&arguments, words.memory);
+	ctl_qemu_add_tpm(&arguments, card);
+	json_decref(card);
 	ctl_qemu_add_devices(&arguments, json_object_get(result, "functions"),
 			     false);
 	if (ctl->is_json) {

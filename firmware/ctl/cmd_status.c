@@ -60,6 +60,14 @@ static void add_function(struct ctl_table *table, const json_t *function)
 	ctl_table_add(table, ctl_text(function, "socket"));
 }
 
+static void print_tpm(const json_t *tpm)
+{
+	if (tpm)
+		printf("%s: TPM 2.0 of %s, socket %s; more by `nitroctl tpm`\n",
+		       ctl_text(tpm, "name"), ctl_text(tpm, "instance"),
+		       ctl_text(tpm, "socket"));
+}
+
 static void print_status(const json_t *card, const json_t *functions)
 {
 	static const char *const headings[] = { "FUNCTION", "TYPE",
@@ -76,6 +84,7 @@ static void print_status(const json_t *card, const json_t *functions)
 	       ctl_text(card, "name"), ctl_text(card, "version"),
 	       ctl_number(card, "pid"), ctl_number(card, "uptime_s"),
 	       ctl_text(card, "socket_dir"));
+	print_tpm(json_object_get(card, "tpm"));
 	ctl_table_init(&table, columns);
 	for (i = 0; i < columns; i++)
 		ctl_table_add(&table, headings[i]);

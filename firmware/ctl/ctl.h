@@ -102,6 +102,7 @@ enum ctl_exit ctl_reset(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_statistics(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_status(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_stop(struct ctl *ctl, int argc, char **argv);
+enum ctl_exit ctl_tpm(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_trace(struct ctl *ctl, int argc, char **argv);
 
 #endif

@@ -28,6 +28,7 @@ const struct ctl_command ctl_commands[] = {
 	{ "statistics", "What passed a NIC", ctl_statistics },
 	{ "status", "The card and its functions", ctl_status },
 	{ "stop", "End the card", ctl_stop },
+	{ "tpm", "The card's TPM, its PCRs and endorsement keys", ctl_tpm },
 	{ "trace", "List, enable and follow events", ctl_trace },
 };
 const size_t ctl_command_count = RT_COUNT(ctl_commands);

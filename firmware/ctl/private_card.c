@@ -66,16 +66,24 @@ static json_t *describe_nic(const char *nic)
 static json_t *describe(const struct ctl_card *card, const char *folder,
 			const char *path)
 {
-	json_t *volume = describe_volume(card, path), *functions;
+	json_t *volume = describe_volume(card, path), *functions, *config;
 
 	if (!volume)
 		return NULL;
 	functions = json_pack("[o]", volume);
 	if (strcmp(card->nic, "none") != 0)
 		json_array_append_new(functions, describe_nic(card->nic));
-	return json_pack("{s:{s:s, s:s, s:s}, s:o}", "card", "name", "boot",
-			 "socket-dir", folder, "state-dir", folder, "functions",
-			 functions);
+	config = json_pack("{s:{s:s, s:s}, s:o}", "card", "name", "boot",
+			   "socket-dir", folder, "functions", functions);
+	/* A TPM outlives its guest's runs, and so does what protects it. */
+	if (card->instance)
+		json_object_set_new(
+			config, "tpm",
+			json_pack("{s:s}", "instance", card->instance));
+	else
+		json_object_set_new(json_object_get(config, "card"),
+				    "state-dir", json_string(folder));
+	return config;
 }
 
 static bool write_config(const char *path, const char *folder,

@@ -13,6 +13,7 @@ struct ctl_card {
 	/* Where the NIC eth0 leads: user, tap:NAME or none for no NIC. */
 	const char *nic;
 	unsigned int cpus;
+	const char *instance; /* whose TPM it has; NULL: none */
 };
 
 bool ctl_card_knows_nic(const char *nic);

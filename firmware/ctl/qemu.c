@@ -108,6 +108,21 @@ void ctl_qemu_add_devices(struct ctl_argv *argv, const json_t *functions,
 	}
 }
 
+bool ctl_qemu_add_tpm(struct ctl_argv *argv, const json_t *card)
+{
+	const char *path = ctl_text(json_object_get(card, "tpm"), "socket");
+
+	if (!path[0])
+		return false;
+	ctl_argv_add(argv, "-chardev");
+	ctl_argv_add_path(argv, "socket,id=nitro-tpm,path=", path, "");
+	ctl_argv_add(argv, "-tpmdev");
+	ctl_argv_add(argv, "emulator,id=tpm0,chardev=nitro-tpm");
+	ctl_argv_add(argv, "-device");
+	ctl_argv_add(argv, "tpm-crb,tpmdev=tpm0");
+	return true;
+}
+
 /* FNV-1a: an id of its own for each name, and always the same one. */
 static uint64_t hash(const char *name)
 {
@@ -118,10 +133,15 @@ static uint64_t hash(const char *name)
 	return sum;
 }
 
+void ctl_qemu_name_instance(const char *name, char id[CTL_INSTANCE_BYTES])
+{
+	snprintf(id, CTL_INSTANCE_BYTES, "i-0%016" PRIx64, hash(name));
+}
+
 void ctl_qemu_add_identity(struct ctl_argv *argv, const char *name)
 {
 	uint64_t id = hash(name);
-	char uuid[40];
+	char uuid[40], instance[CTL_INSTANCE_BYTES];
 
 	/* Software on EC2 looks for a UUID that starts with ec2. */
 	snprintf(uuid, sizeof uuid,
@@ -138,8 +158,8 @@ void ctl_qemu_add_identity(struct ctl_argv *argv, const char *name)
 		     "serial=%s,uuid=%s",
 		     uuid, uuid);
 	ctl_argv_add(argv, "-smbios");
-	ctl_argv_add(argv,
-		     "type=2,manufacturer=Amazon EC2,asset=i-0%016" PRIx64, id);
+	ctl_qemu_name_instance(name, instance);
+	ctl_argv_add(argv, "type=2,manufacturer=Amazon EC2,asset=%s", instance);
 	ctl_argv_add(argv, "-smbios");
 	ctl_argv_add(argv, "type=3,manufacturer=Amazon EC2,asset=Amazon EC2");
 }

@@ -24,6 +24,16 @@ void ctl_qemu_add_memory(struct ctl_argv *argv, uint64_t bytes);
 void ctl_qemu_add_devices(struct ctl_argv *argv, const json_t *functions,
 			  bool as_ec2);
 
+/*
+ * The TPM that card.status tells of, behind a command response buffer as on
+ * EC2.  False: the card has none.
+ */
+bool ctl_qemu_add_tpm(struct ctl_argv *argv, const json_t *card);
+
+/* An instance's id, "i-0" and 16 digits: always the same for a name. */
+#define CTL_INSTANCE_BYTES 24
+void ctl_qemu_name_instance(const char *name, char id[CTL_INSTANCE_BYTES]);
+
 /* EC2's SMBIOS identity; name makes the instance's id. */
 void ctl_qemu_add_identity(struct ctl_argv *argv, const char *name);
 

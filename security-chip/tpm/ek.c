@@ -246,3 +246,15 @@ int sec_tpm_ek_to_der(const struct sec_tpm_ek *ek,
 	BN_free(exponent);
 	return status;
 }
+
+int sec_tpm_ek_to_base64(const struct sec_tpm_ek *ek, bool as_der,
+			 char out[SEC_TPM_EK_TEXT])
+{
+	uint8_t der[SEC_TPM_EK_BYTES];
+	int size = as_der ? sec_tpm_ek_to_der(ek, der) : (int)ek->size;
+
+	if (size < 0)
+		return size;
+	EVP_EncodeBlock((uint8_t *)out, as_der ? der : ek->tpmt, size);
+	return 0;
+}

@@ -7,6 +7,7 @@
 #ifndef SECURITY_CHIP_TPM_EK_H
 #define SECURITY_CHIP_TPM_EK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,7 @@ enum sec_tpm_ek_kind {
 	SEC_TPM_EKS
 };
 
+#define SEC_TPM_EK_TEXT  700u /* in base64 with its NUL */
 #define SEC_TPM_EK_BYTES 512u /* of a public area, at most, or of its DER */
 
 struct sec_tpm_ek {
@@ -35,5 +37,9 @@ int sec_tpm_ek_make(struct sec_tpm_ek eks[SEC_TPM_EKS]);
  */
 int sec_tpm_ek_to_der(const struct sec_tpm_ek *ek,
 		      uint8_t out[SEC_TPM_EK_BYTES]);
+
+/* Either of them in base64.  0, -EINVAL or -EIO. */
+int sec_tpm_ek_to_base64(const struct sec_tpm_ek *ek, bool as_der,
+			 char out[SEC_TPM_EK_TEXT]);
 
 #endif

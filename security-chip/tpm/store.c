@@ -169,7 +169,7 @@ int sec_tpm_store_read(const struct sec_tpm_store *store, const char *kind,
 {
 	RT_FREE uint8_t *sealed = NULL;
 	char name[NAME_BYTES];
-	size_t sealed_size;
+	size_t sealed_size = 0;
 	RT_FD int fd = -1;
 	int status;
 
@@ -224,7 +224,7 @@ int sec_tpm_store_write(const struct sec_tpm_store *store, const char *kind,
 {
 	char name[NAME_BYTES], beside[NAME_BYTES];
 	RT_FREE uint8_t *sealed = NULL;
-	size_t sealed_size;
+	size_t sealed_size = 0;
 	int status =
 		sec_tpm_seal(store, kind, data, size, &sealed, &sealed_size);
 

@@ -75,7 +75,9 @@ def choose_kernel(image, kernel):
 
 def tools_environment():
     """What nitroctl needs to find the cached QEMU and its firmware."""
-    return os.environ | {"NITRO_QEMU": str(QEMU), "NITRO_OVMF": str(OVMF)}
+    state = os.environ.get("STATE_DIRECTORY", str(CACHE / "state"))
+    return os.environ | {"NITRO_QEMU": str(QEMU), "NITRO_OVMF": str(OVMF),
+                         "STATE_DIRECTORY": state}
 
 
 def wait_until(condition, timeout, what):
@@ -94,11 +96,12 @@ def tail(path, lines=40):
 class Card:
     """A running nitro-card."""
 
-    def __init__(self, functions, settings=None):
+    def __init__(self, functions, settings=None, tpm=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nitro-card-"))
         self.settings = settings or {}      # the keys of "card"
         self.log = self.folder / "card.log"
         self.functions = functions
+        self.tpm = tpm                      # the keys of "tpm"; None: it has none
         self.process = None
 
     def __enter__(self):
@@ -114,6 +117,8 @@ class Card:
         config = {"card": {"name": "test", "socket-dir": str(self.folder),
                            "state-dir": str(self.folder / "state"), **self.settings},
                   "functions": self.functions}
+        if self.tpm is not None:
+            config["tpm"] = self.tpm
         path = self.folder / "card.yaml"
         path.write_text(json.dumps(config, indent=2))
         with open(self.log, "ab") as log:
