@@ -73,6 +73,8 @@ bool card_tpm_start(struct card *card, enum card_mode mode)
 	status = create(card, mode, &error);
 	if (!status || (status == -EBUSY && mode == CARD_CHECK))
 		return true;
+	if (status == -EINVAL)
+		rt_error_place(&error, "instance");
 	card_config_complain(card->config, wanted->node, &error);
 	return false;
 }

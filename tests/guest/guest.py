@@ -134,6 +134,8 @@ class Card:
         self.must_run()
         names = [next(iter(f.values()))["name"] for f in self.functions]
         sockets = ["control.sock"] + [f"{name}.sock" for name in names]
+        if self.tpm is not None:
+            sockets.append(f"{self.tpm.get('name', 'tpm0')}.tpm")
         return all((self.folder / s).is_socket() for s in sockets)
 
     def must_run(self):

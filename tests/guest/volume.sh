@@ -104,8 +104,8 @@ write_grub()
 			kernel=${kernel#vmlinuz-}
 			cat <<-EOF
 				menuentry "Debian, Linux $kernel" --id linux-$version {
-					linux /boot/vmlinuz-$kernel root=UUID=$root_uuid ro console=ttyS0
-					initrd /boot/initrd.img-$kernel
+					linux\$stub /boot/vmlinuz-$kernel root=UUID=$root_uuid ro console=ttyS0
+					initrd\$stub /boot/initrd.img-$kernel
 				}
 			EOF
 		done
@@ -122,7 +122,7 @@ write_grub()
 		-o /core.img $modules biosdisk
 	# shellcheck disable=SC2086
 	inside "$tree" grub-mkimage -O x86_64-efi -p /boot/grub -c /early.cfg \
-		-o /bootx64.efi $modules
+		-o /bootx64.efi $modules linuxefi
 	mv "$tree/core.img" "$tree/bootx64.efi" "$out/"
 	cp "$tree/usr/lib/grub/i386-pc/boot.img" "$out/"
 	rm "$tree/early.cfg"

@@ -166,7 +166,7 @@ static const struct row rows[] = {
 	  "card.yaml:1:1: error: there is nothing in this configuration\n" },
 	{ "no mapping", "hello\n",
 	  "card.yaml:1:1: error: a configuration is a mapping with the keys "
-	  "card, functions and faults\n"
+	  "card, tpm, functions and faults\n"
 	  "hello\n"
 	  "^~~~~\n" },
 	{ "columns are characters, tabs stay",
