@@ -25,6 +25,13 @@ struct ena_user_outbox {
 					    */
 };
 
+/*
+ * The program of user-mode networks from now on, instead of the file beside
+ * this program: a descriptor (16 or more), borrowed for good.  Before the first
+ * one is started.
+ */
+void ena_user_program(int fd);
+
 struct ena_user {
 	struct ena_port port;
 	struct rt_loop *loop;

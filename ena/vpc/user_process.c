@@ -119,8 +119,20 @@ static void user_has_ended(struct rt_watch *watch, uint32_t events)
 
 /* ---- Starting it ---- */
 
+/* Where its program is in the new process, if it was given as a descriptor. */
+#define PROGRAM_FD   (ENA_USER_SOCKET + 1)
+#define PROGRAM_PATH "/proc/self/fd/4"
+_Static_assert(PROGRAM_FD == 4, "as in PROGRAM_PATH");
+
+static int given_program = -1;
+
+void ena_user_program(int fd)
+{
+	given_program = fd;
+}
+
 /* Beside this program, as built and as installed. */
-static bool find_program(char *path, size_t size)
+static bool look_beside(char *path, size_t size)
 {
 	static const char *const places[] = { "", "../libexec/nitro-card/" };
 	ssize_t n = readlink("/proc/self/exe", path, size - 1);
@@ -140,6 +152,13 @@ static bool find_program(char *path, size_t size)
 			return true;
 	}
 	return false;
+}
+
+static bool find_program(char *path, size_t size)
+{
+	if (given_program < 0)
+		return look_beside(path, size);
+	return snprintf(path, size, "%s", PROGRAM_PATH) < (int)size;
 }
 
 struct ends {
@@ -190,9 +209,13 @@ static int set_actions(posix_spawn_file_actions_t *actions,
 	if (!err)
 		err = posix_spawn_file_actions_adddup2(actions, ends->theirs,
 						       ENA_USER_SOCKET);
+	if (!err && given_program >= 0)
+		err = posix_spawn_file_actions_adddup2(actions, given_program,
+						       PROGRAM_FD);
 	if (!err)
 		err = posix_spawn_file_actions_addclosefrom_np(
-			actions, ENA_USER_SOCKET + 1);
+			actions, given_program < 0 ? ENA_USER_SOCKET + 1
+						   : PROGRAM_FD + 1);
 	return err;
 }
 

@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "ena/vpc/port_user.h"
 #include "firmware/card/card.h"
 #include "firmware/card/config.h"
 #include "firmware/card/config_file.h"
@@ -28,6 +29,7 @@
 #include "firmware/rt/scope.h"
 #include "firmware/rt/trace.h"
 #include "pcie-model/function.h"
+#include "security-chip/boot/boot.h"
 
 #define EXIT_CONFIG 2
 
@@ -75,6 +77,24 @@ static void print_error(const struct rt_error *error)
 		fprintf(stderr, "nitro-card: %s\n", error->hint);
 }
 
+/* The configuration is what the first stage has measured, not a file. */
+static int take_handover(int fd, struct card_source *source,
+			 struct rt_error *error)
+{
+	struct sec_boot_config config;
+	int status = sec_boot_adopt(fd, &config, error);
+
+	if (status)
+		return status;
+	if (sec_boot_network() >= 0)
+		ena_user_program(sec_boot_network());
+	status =
+		card_source_copy(config.name, config.text, config.size, source);
+	free(config.name);
+	free(config.text);
+	return status;
+}
+
 static int load_config(const struct card_options *options,
 		       struct card_config **out)
 {
@@ -82,13 +102,22 @@ static int load_config(const struct card_options *options,
 	struct rt_error error = { 0 };
 	int status;
 
-	if (options->config)
+	if (options->handover >= 0)
+		status = take_handover(options->handover, &source, &error);
+	else if (options->config)
 		status = card_source_read(options->config, &source, &error);
 	else
 		status = card_source_copy("(default)", card_config_default,
 					  strlen(card_config_default), &source);
+	if (!status && options->handover < 0 &&
+	    options->action == CARD_ACTION_SERVE)
+		status = sec_boot_direct(source.text, source.size);
+	if (status && !error.text[0])
+		rt_error_set(&error, status, "cannot start: %s",
+			     strerror(-status));
 	if (status) {
 		print_error(&error);
+		card_source_free(&source);
 		return status;
 	}
 	status = card_config_create(card_functions, &source, stderr, out);
@@ -222,7 +251,7 @@ static void say_ready(const struct program *program,
 {
 	const struct card *card = program->card;
 
-	if (!options->config)
+	if (!options->config && options->handover < 0)
 		rt_log_info(card->config->card.name,
 			    "no configuration was given: "
 			    "one volume of 1 GiB in memory, see --example");
@@ -235,6 +264,7 @@ static void say_ready(const struct program *program,
 	rt_log_info(card->config->card.name, "control on %s",
 		    program->control->path);
 	notify("READY=1");
+	sec_boot_ready();
 }
 
 static int prepare(struct program *program, const struct card_config *config)
@@ -353,5 +383,6 @@ int main(int argc, char **argv)
 	set_log_level(&options, config);
 	status = act(&options, config);
 	card_config_destroy(&config);
+	sec_boot_end();
 	return status;
 }

@@ -3,7 +3,10 @@
 #include "firmware/card/options.h"
 
 #include <argp.h>
+#include <limits.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "firmware/rt/log.h"
 
@@ -13,6 +16,7 @@ enum key {
 	KEY_CONFIG = 'c',
 	KEY_SOCKET_DIR = 's',
 	KEY_LOG_LEVEL = 'l',
+	KEY_HANDOVER = 0x80,
 	KEY_ACTION = 0x100, /* and from there an enum card_action */
 };
 
@@ -35,6 +39,8 @@ static const struct argp_option table[] = {
 	  "error, warn, notice, info or debug (default: card.log-level of "
 	  "FILE, or info)",
 	  1 },
+	/* nitro-rom's, and nobody else's. */
+	{ "handover", KEY_HANDOVER, "FD", OPTION_HIDDEN, NULL, 1 },
 	{ NULL, 0, NULL, 0, "Instead of running:", 2 },
 	ACTION("check", CARD_ACTION_CHECK,
 	       "Check FILE, try all volumes, say what is wrong"),
@@ -73,6 +79,18 @@ static error_t set_config(char *path, struct card_options *options,
 	return 0;
 }
 
+static error_t set_handover(const char *word, struct card_options *options,
+			    const struct argp_state *state)
+{
+	char *end;
+	long fd = strtol(word, &end, 10);
+
+	if (!*word || *end || fd <= STDERR_FILENO || fd > INT_MAX)
+		argp_error(state, "--handover is for nitro-rom alone");
+	options->handover = (int)fd;
+	return 0;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct card_options *options = state->input;
@@ -84,6 +102,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_SOCKET_DIR:
 		options->socket_dir = arg;
 		return 0;
+	case KEY_HANDOVER:
+		return set_handover(arg, options, state);
 	case KEY_LOG_LEVEL:
 		return set_log_level(arg, options, state);
 	default:
@@ -109,6 +129,6 @@ void card_options_parse(int argc, char **argv, struct card_options *options)
 {
 	argp_err_exit_status = EXIT_USAGE;
 	argp_program_version = "nitro-card " NITRO_VERSION;
-	*options = (struct card_options){ 0 };
+	*options = (struct card_options){ .handover = -1 };
 	argp_parse(&argp, argc, argv, 0, NULL, options);
 }

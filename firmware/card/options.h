@@ -17,9 +17,12 @@ struct card_options {
 	const char *config;     /* NULL: none given */
 	const char *socket_dir; /* NULL: as configured */
 	const char *log_level;
+	int handover; /* descriptor of the first stage; -1: started by hand */
 };
 
-/* Ends the process after --help, --version (0) and mistakes (2). */
+/*
+ * Ends the process after --help, --version (0) and mistakes (2).
+ */
 void card_options_parse(int argc, char **argv, struct card_options *options);
 
 #endif

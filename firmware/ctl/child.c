@@ -6,7 +6,9 @@
 #include "firmware/ctl/child.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -14,6 +16,21 @@
 #include <unistd.h>
 
 #include "firmware/ctl/ctl.h"
+
+void ctl_find_program(const char *name, char *path, size_t size)
+{
+	char self[PATH_MAX];
+	ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+	char *slash;
+
+	self[length > 0 ? length : 0] = '\0';
+	slash = strrchr(self, '/');
+	if (slash)
+		*slash = '\0';
+	snprintf(path, size, "%s/%s", self, name);
+	if (!slash || access(path, X_OK))
+		snprintf(path, size, "%s", name);
+}
 
 static void list_signals(sigset_t *set)
 {

@@ -4,6 +4,7 @@
 #define FIRMWARE_CTL_CHILD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 struct ctl_child {
@@ -19,6 +20,9 @@ struct ctl_child {
  */
 bool ctl_child_start(struct ctl_child *child, char *const *words, int output,
 		     bool is_background);
+
+/* Of our own programs: beside this one, or else where the shell would look. */
+void ctl_find_program(const char *name, char *path, size_t size);
 
 /* Take note if it has ended. */
 void ctl_child_look(struct ctl_child *child);

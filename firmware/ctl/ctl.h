@@ -88,10 +88,12 @@ void ctl_table_free(struct ctl_table *table);
 /* The commands, one function each. */
 enum ctl_exit ctl_attest(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_boot(struct ctl *ctl, int argc, char **argv);
+enum ctl_exit ctl_boot_status(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_bugs(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_capture(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_config(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_faults(struct ctl *ctl, int argc, char **argv);
+enum ctl_exit ctl_firmware(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_help(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_link(struct ctl *ctl, int argc, char **argv);
 enum ctl_exit ctl_metrics(struct ctl *ctl, int argc, char **argv);

@@ -24,22 +24,6 @@
 #define READY_MS 20000
 #define LOOK_MS  20
 
-/* Beside us, or else wherever the shell would find it. */
-static void find_program(char *path, size_t size)
-{
-	char self[PATH_MAX];
-	ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-	char *slash;
-
-	self[length > 0 ? length : 0] = '\0';
-	slash = strrchr(self, '/');
-	if (slash)
-		*slash = '\0';
-	snprintf(path, size, "%s/nitro-card", self);
-	if (!slash || access(path, X_OK))
-		snprintf(path, size, "nitro-card");
-}
-
 bool ctl_card_knows_nic(const char *nic)
 {
 	return !strcmp(nic, "user") || !strcmp(nic, "none") ||
@@ -206,7 +190,7 @@ bool ctl_card_start(struct ctl_child *child, const char *folder,
 	if (log < 0 || !is_raw(card->image) ||
 	    !write_config(path, folder, card))
 		return false;
-	find_program(program, sizeof program);
+	ctl_find_program("nitro-card", program, sizeof program);
 	ctl_argv_add(&argv, "%s", program);
 	ctl_argv_add(&argv, "--config");
 	ctl_argv_add(&argv, "%s", path);

@@ -17,7 +17,7 @@ ARROWS = {
     VERIFY: {RT},
     "security-chip": {RT, PCIE},
     "firmware/card": {RT, PCIE} | DEVICES,
-    "firmware/ctl": {RT, VERIFY},
+    "firmware/ctl": {RT, VERIFY, "security-chip"},
     "host-driver": {RT},
 }
 # A driver shares numbers with the device, never behaviour.
@@ -26,7 +26,7 @@ ABI = {"host-driver": DEVICES | {PCIE}, VERIFY: {"security-chip"}}
 HOMES = {
     "liburing.h": r"firmware/rt/loop\.c",
     "jansson.h": (r"firmware/(card|ctl)/.*|firmware/rt/call\.[ch]|host-driver/.*"
-                  r"|security-chip/verify/kms/.*"
+                  r"|security-chip/(boot|verify/kms)/.*"
                   r"|pcie-model/vfio-user/version\.c"),
     "libfyaml.h": r"firmware/card/config_file\.c",
     "isa-l/crc.h": r"host-driver/perf/verify\.c",
@@ -36,8 +36,8 @@ HOMES = {
     "openssl/": (r"security-chip/.*\.c|security-chip/(attest|verify)/.*\.h"
                  r"|ebs-nvme/volume/xts\.c"),
     "nitro-attest.h": r"security-chip/verify/examples/.*",
-    "cbor.h": r"security-chip/(attest|nsm|verify)/.*\.c",
     "libtpms/": r"security-chip/tpm/engine\.c",
+    "cbor.h": r"security-chip/(attest|boot|nsm|verify)/.*\.c",
     "slirp/libslirp.h": r"ena/vpc/user_net\.c",
 }
 

@@ -23,6 +23,25 @@ options_of() { grep -oE -- '--[a-z-]+' <<<"$1" | sort -u; }
 	done
 }
 
+@test "nitro-rom(1) has every option" {
+	for option in $(options_of "$("${card%card}rom" --help)"); do
+		grep -qF -- "*$option*" "$man/nitro-rom.1.scd" ||
+			{ echo "missing: $option"; return 1; }
+	done
+}
+
+@test "nitro-rom(1) has every reason" {
+	for reason in $(grep -oE '"[a-z-]+",' \
+		"$man/../../security-chip/boot/reason.def" | tr -d '",'); do
+		case $reason in
+		good) continue ;;
+		program-* | config-* | network-*) reason=${reason%%-*}- ;;
+		esac
+		grep -qF -- "$reason" "$man/nitro-rom.1.scd" ||
+			{ echo "missing: $reason"; return 1; }
+	done
+}
+
 @test "nitroctl(1) has every command and every option" {
 	for command in $("$ctl" help | sed -n 's/^  \([a-z-]*\)  .*/\1/p'); do
 		grep -qE "^\*$command" "$man/nitroctl.1.scd" ||

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* nitro-rom: what its files share.  One thread. */
+#ifndef SECURITY_CHIP_BOOT_ROM_H
+#define SECURITY_CHIP_BOOT_ROM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "security-chip/boot/handover.h"
+#include "security-chip/boot/stage.h"
+
+struct rom_options {
+	const char *flash;      /* directory */
+	const char *socket_dir; /* of the card */
+	const char *log_level;  /* NULL: as configured */
+	unsigned int watchdog_s;
+};
+
+struct rom {
+	const struct rom_options *options;
+	struct sec_flash flash;
+	struct sec_report report;
+	struct sec_event events[SEC_HANDOVER_EVENTS];
+	uint32_t event_count;
+	int signals; /* signalfd */
+	pid_t card;  /* 0: none runs */
+	bool must_end;
+};
+
+/*
+ * Bring the card out of reset.  Returns when it has ended, or was held and then
+ * told to end; the exit status of this program.
+ */
+int rom_boot(struct rom *rom);
+
+/* rom_start.c: run a verified stage until it is ready or has failed. */
+enum sec_reason rom_start(struct rom *rom, const struct sec_stage *stage);
+/* Wait for its end; its exit status.  Signals that ask us to end go to it. */
+int rom_wait(struct rom *rom);
+
+/* rom_held.c: answer on the control socket until told to end. */
+int rom_held(struct rom *rom);
+
+#endif

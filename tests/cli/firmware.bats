@@ -1,0 +1,542 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-3-Clause
+# The root of trust as an operator meets it: signing, the write gate, what starts
+# and what stays in reset, and why.
+
+load cli.bash
+
+# start_rom [ARGUMENT...]: nitro-rom in the background, once it listens.
+start_rom()
+{
+	rm -f rom.log
+	"$rom" --flash flash --socket-dir "$dir" "$@" >rom.log 2>&1 3>&- &
+	card_pid=$!
+	for _ in $(seq 200); do
+		grep -q 'control on' rom.log && return
+		kill -0 "$card_pid" 2>/dev/null || break
+		sleep 0.1
+	done
+	cat rom.log
+	return 1
+}
+
+# released: once the first stage has taken note that the card is ready.
+released()
+{
+	for _ in $(seq 100); do
+		grep -q 'boot.released' rom.log && return
+		sleep 0.05
+	done
+	cat rom.log
+	return 1
+}
+
+stop_rom()
+{
+	kill "$card_pid"
+	wait "$card_pid" || true
+	card_pid=
+}
+
+# image NAME SVN [ARGUMENT...]: a signed image.
+image()
+{
+	local name=$1 svn=$2
+	shift 2
+	"$ctl" firmware sign --key owner.pem --config card.yaml \
+		--security-version "$svn" --output "$name" "$@"
+}
+
+install_image() { "$ctl" firmware install --flash flash "$@"; }
+
+# a_flash: a flash with an image of security version 3 that has run from slot a.
+a_flash()
+{
+	cat >card.yaml <<-END
+		functions:
+		  - ebs: { name: ebs0, volume: { memory: 16MiB } }
+	END
+	"$ctl" firmware init --flash flash --key owner.pem
+	image good 3
+	install_image good
+}
+
+a_used_flash()
+{
+	a_flash
+	start_rom
+	released
+	stop_rom
+}
+
+# flip FILE BYTE: one bit of it.
+flip()
+{
+	/usr/bin/python3 - "$@" <<-'EOF'
+		import os, sys
+		path, at = sys.argv[1], int(sys.argv[2])
+		os.chmod(path, 0o600)
+		with open(path, "r+b") as file:
+		    file.seek(at, os.SEEK_END if at < 0 else os.SEEK_SET)
+		    byte = file.read(1)[0]
+		    file.seek(-1, os.SEEK_CUR)
+		    file.write(bytes([byte ^ 1]))
+	EOF
+}
+
+# held REASON: the card stays in reset for it, and nobody can attach.
+held()
+{
+	run -1 "$ctl" -s "$dir" boot-status
+	says "state: HELD" "reason: $1:" "not verified"
+	[ -S "$dir/control.sock" ]
+	[ "$(find "$dir" -name '*.sock' | wc -l)" = 1 ]
+	[ -z "$(pgrep -P "$card_pid")" ]
+	run -1 "$ctl" -s "$dir" status
+	says "held in reset"
+}
+
+# The program, beside the card.
+rom()
+{
+	rom=$(dirname "$card")/nitro-rom
+}
+
+@test "a signed firmware is verified, measured and released" {
+	rom
+	a_flash
+	start_rom
+	released
+	run -0 "$ctl" -s "$dir" boot-status
+	says "state: RELEASED, life-cycle production, verified" \
+		"slot: a, version 0.1.0, security version 3" "identity: 04"
+	"$ctl" -s "$dir" boot-status --json >status.json
+	/usr/bin/python3 - <<-'EOF'
+		import hashlib, json
+		status = json.load(open("status.json"))
+		registers = {name: bytes(48) for name in status["registers"]}
+		for event in status["events"]:
+		    name = event["register"]
+		    registers[name] = hashlib.sha384(
+		        registers[name] + bytes.fromhex(event["digest"])).digest()
+		for name, value in registers.items():
+		    assert value.hex() == status["registers"][name], name
+		digests = {e["what"]: e["digest"] for e in status["events"]}
+		for part in "nitro-card", "card.yaml", "nitro-user-net":
+		    with open(f"flash/a/{part}", "rb") as file:
+		        assert hashlib.sha384(file.read()).hexdigest() == digests[part]
+		assert status["history"] == ["HELD", "VERIFY", "MEASURE", "RELEASED"]
+		order = [e["register"] for e in status["events"]]
+		assert order == sorted(order, key=["rom", "firmware", "config"].index)
+	EOF
+	run -0 "$ctl" -s "$dir" status
+	says "ebs0"
+	stop_rom
+	run -0 "$ctl" firmware status --flash flash
+	says "floor 3" "slot a: good" "active"
+}
+
+@test "a card started by hand is not verified and has other registers" {
+	rom
+	a_flash
+	start_rom
+	"$ctl" -s "$dir" boot-status --json >verified.json
+	stop_rom
+	start_card --config card.yaml
+	run -0 "$ctl" boot-status
+	says "state: RELEASED, life-cycle unprovisioned, not verified" "slot: -"
+	"$ctl" boot-status --json >direct.json
+	/usr/bin/python3 - <<-'EOF'
+		import json
+		a, b = (json.load(open(f"{name}.json")) for name in ("verified", "direct"))
+		for name in "rom", "firmware", "config":
+		    assert a["registers"][name] != b["registers"][name], name
+		    assert b["registers"][name] != "00" * 48
+		digests = [{e["what"]: e["digest"] for e in x["events"]} for x in (a, b)]
+		for part in "nitro-card", "card.yaml":
+		    assert digests[0][part] == digests[1][part]
+		assert "identity" not in b and "identity" in a
+	EOF
+}
+
+@test "another configuration is another identity and another register" {
+	rom
+	a_flash
+	start_rom
+	released
+	"$ctl" -s "$dir" boot-status --json >1.json
+	stop_rom
+	start_rom
+	"$ctl" -s "$dir" boot-status --json >again.json
+	stop_rom
+	sed -i s/16MiB/17MiB/ card.yaml
+	image other 3
+	install_image other
+	start_rom
+	"$ctl" -s "$dir" boot-status --json >2.json
+	/usr/bin/python3 - <<-'EOF'
+		import json
+		a, again, b = (json.load(open(f"{n}.json")) for n in ("1", "again", "2"))
+		assert a["registers"] == again["registers"]
+		assert a["identity"] == again["identity"] != b["identity"]
+		assert a["registers"]["rom"] == b["registers"]["rom"]
+		assert a["registers"]["config"] != b["registers"]["config"]
+		assert (a["slot"], b["slot"]) == ("a", "b")
+	EOF
+}
+
+@test "an empty flash holds the card" {
+	rom
+	"$ctl" firmware init --flash flash --key owner.pem
+	start_rom
+	held slot-empty
+}
+
+@test "no flash at all holds the card" {
+	rom
+	start_rom
+	held flash-missing
+	says "held in reset"
+}
+
+# The negative matrix: WHAT is wrong, and the one reason for it.
+refused_for()
+{
+	start_rom
+	held "$1"
+	stop_rom
+}
+
+@test "a bit in the program holds the card" {
+	rom
+	a_used_flash
+	for byte in 0 1000 100000 -1; do
+		flip flash/a/nitro-card "$byte"
+		refused_for program-digest
+		flip flash/a/nitro-card "$byte"
+	done
+	start_rom
+	released
+}
+
+@test "bytes of the configuration count" {
+	rom
+	a_used_flash
+	for byte in $(seq 0 3 $(($(stat -c %s flash/a/card.yaml) - 1))); do
+		flip flash/a/card.yaml "$byte"
+		run -0 "$rom" --flash flash --status
+		says '"reason": "config-digest"'
+		flip flash/a/card.yaml "$byte"
+	done
+	flip flash/a/card.yaml 5
+	refused_for config-digest
+}
+
+@test "bytes of the manifest count" {
+	rom
+	a_used_flash
+	for byte in $(seq 0 19 $(($(stat -c %s flash/a/manifest) - 1))); do
+		flip flash/a/manifest "$byte"
+		run -0 "$rom" --flash flash --status
+		[[ $output =~ manifest-malformed|wrong-key|bad-signature ]]
+		flip flash/a/manifest "$byte"
+	done
+	flip flash/a/manifest -1
+	refused_for bad-signature
+	flip flash/a/manifest -1
+	flip flash/a/manifest 0
+	refused_for manifest-malformed
+}
+
+@test "a bit in the user-mode network's program holds the card" {
+	rom
+	a_used_flash
+	flip flash/a/nitro-user-net 1000
+	refused_for network-digest
+}
+
+@test "files that are cut off hold the card" {
+	rom
+	a_used_flash
+	cp -a flash whole
+	for part in nitro-card:program-size card.yaml:config-size \
+		manifest:manifest-malformed; do
+		chmod 0600 "flash/a/${part%:*}"
+		truncate -s -1 "flash/a/${part%:*}"
+		refused_for "${part#*:}"
+		rm -rf flash
+		cp -a whole flash
+	done
+	rm -f flash/a/card.yaml
+	refused_for config-missing
+}
+
+@test "a version that was lowered holds the card" {
+	rom
+	a_used_flash
+	image old 2
+	# Past the gate, as with a programmer clipped to the flash.
+	cp -f old/* flash/a/
+	refused_for svn-below-floor
+}
+
+@test "another owner's firmware holds the card" {
+	rom
+	a_used_flash
+	openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 \
+		-out theirs.pem
+	image theirs 9 --key theirs.pem
+	cp -f theirs/* flash/a/
+	refused_for wrong-key
+}
+
+@test "parts of two good images do not make one" {
+	rom
+	a_used_flash
+	sed -i s/16MiB/17MiB/ card.yaml
+	image other 3
+	cp -f other/card.yaml flash/a/
+	refused_for config-digest
+	cp -f other/manifest flash/a/
+	start_rom
+	released
+}
+
+@test "a floor that was set back by hand holds the card" {
+	rom
+	a_used_flash
+	flip flash/state 8
+	refused_for state-damaged
+}
+
+@test "fuses with a flipped bit hold the card" {
+	rom
+	a_used_flash
+	flip flash/fuses 60
+	refused_for fuses-damaged
+}
+
+@test "a bad slot falls back to the other one, and the floor stays" {
+	rom
+	a_used_flash
+	image newer 4
+	install_image newer
+	flip flash/b/nitro-card 5000
+	start_rom
+	released
+	run -0 "$ctl" -s "$dir" boot-status
+	says "RELEASED" "slot: a" "slot b: program-digest" "floor 3"
+	stop_rom
+	run -0 "$ctl" firmware status --flash flash
+	says "floor 3" "its trial failed: program-digest"
+}
+
+@test "a program that does not come to life is taken back" {
+	rom
+	a_used_flash
+	# Its volume is not there, so that its self-test fails.
+	sed -i 's/memory: 16MiB/file: missing.img/' card.yaml
+	image broken 4
+	install_image broken
+	start_rom
+	released
+	run -0 "$ctl" -s "$dir" boot-status
+	says "RELEASED" "slot: a" "slot b: self-test-failed" "floor 3"
+	stop_rom
+	# Nor is it tried again.
+	start_rom
+	released
+	[ "$(grep -c 'RELEASED slot b' rom.log)" = 0 ]
+	stop_rom
+	run -0 "$ctl" firmware status --flash flash
+	says "floor 3" "slot a: good" "active" "its trial failed: self-test-failed"
+}
+
+@test "a program that says nothing is taken back" {
+	rom
+	a_used_flash
+	cat >silent.c <<-'EOF'
+		#include <unistd.h>
+		int main(void) { sleep(1000); }
+	EOF
+	cc -o silent silent.c
+	image quiet 4 --program silent
+	install_image quiet
+	start_rom --watchdog 2
+	released
+	run -0 "$ctl" -s "$dir" boot-status
+	says "slot: a" "slot b: self-test-silent"
+	stop_rom
+	run ! pgrep -f "^nitro-card --handover .*$dir"
+}
+
+@test "a trial that a crash interrupted is not repeated" {
+	rom
+	a_used_flash
+	cat >silent.c <<-'EOF'
+		#include <unistd.h>
+		int main(void) { sleep(1000); }
+	EOF
+	cc -o silent silent.c
+	image quiet 4 --program silent
+	install_image quiet
+	"$rom" --flash flash --socket-dir "$dir" >rom.log 2>&1 3>&- &
+	card_pid=$!
+	until grep -q 'RELEASED slot b' rom.log; do sleep 0.05; done
+	kill -9 "$card_pid"
+	wait "$card_pid" || true
+	start_rom
+	released
+	run -0 "$ctl" -s "$dir" boot-status
+	says "slot: a" "slot b: trial-spent"
+}
+
+@test "a newer firmware raises the floor once it runs, and not before" {
+	rom
+	a_used_flash
+	image newer 7
+	install_image newer
+	run -0 "$ctl" firmware status --flash flash
+	says "floor 3" "on trial"
+	start_rom
+	released
+	stop_rom
+	run -0 "$ctl" firmware status --flash flash
+	says "floor 7" "slot a: svn-below-floor"
+	# And so there is no way back.
+	flip flash/b/nitro-card 77
+	start_rom
+	run -1 "$ctl" -s "$dir" boot-status
+	says "HELD" "slot b: program-digest" "slot a: svn-below-floor"
+}
+
+# denied REASON ARGUMENT...: the gate keeps the flash as it is.
+denied()
+{
+	local reason=$1 before
+	shift
+	before=$(cat flash/a/* flash/b/* 2>/dev/null | sha256sum)
+	run -1 "$ctl" firmware install --flash flash "$@"
+	says "denied" "$reason"
+	[ "$before" = "$(cat flash/a/* flash/b/* 2>/dev/null | sha256sum)" ]
+	grep -q "gate.denied slot .: $reason" flash/security-chip/audit.log
+}
+
+@test "the gate denies, counts and audits, and the flash stays as it is" {
+	rom
+	a_used_flash
+	image old 2
+	image newer 4
+	openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 \
+		-out theirs.pem
+	image theirs 9 --key theirs.pem
+	denied active-slot newer --slot a
+	denied svn-below-floor old
+	denied wrong-key theirs
+	flip newer/nitro-card 4096
+	denied program-digest newer
+	rm newer/manifest
+	denied manifest-missing newer
+	run -0 "$ctl" firmware status --flash flash
+	says "denied 5"
+	start_rom
+	run -0 "$ctl" -s "$dir" boot-status
+	says "writes denied 5"
+}
+
+@test "what was verified is what runs, whatever becomes of the files" {
+	rom
+	a_used_flash
+	start_rom
+	released
+	rm -f flash/a/nitro-card
+	run -0 "$ctl" -s "$dir" status
+	child=$(pgrep -P "$card_pid")
+	[[ $(readlink "/proc/$child/exe") == /memfd:nitro-card* ]]
+	# Nothing of it can be written, and the hand-over is closed.
+	[ -z "$(find "/proc/$child/fd" -lname '*handover*')" ]
+}
+
+@test "a forged hand-over is refused, each for its own reason" {
+	rom
+	a_flash
+	run -2 "$card" --handover 0
+	says "nitro-rom alone"
+	cat >forge.py <<-'EOF'
+		import fcntl, os, sys
+		how, card = sys.argv[1:]
+		fd = os.memfd_create("handover", os.MFD_ALLOW_SEALING)
+		os.set_inheritable(fd, True)
+		os.write(fd, b"x" * 65536)
+		if how == "sealed":
+		    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, 15)
+		os.execv(card, [card, "--handover", str(fd)])
+	EOF
+	run -2 /usr/bin/python3 forge.py open "$card"
+	says "the hand-over is refused: it is none" "only nitro-rom"
+	run -2 /usr/bin/python3 forge.py sealed "$card"
+	says "the hand-over is refused: it is none"
+}
+
+@test "what makes a loader load something else does not reach the card" {
+	rom
+	a_flash
+	LD_LIBRARY_PATH=/nowhere start_rom
+	released
+	child=$(pgrep -P "$card_pid")
+	run -1 grep -aq 'LD_LIBRARY_PATH=' "/proc/$child/environ"
+}
+
+@test "the device's secret is not in the card" {
+	rom
+	a_used_flash
+	start_rom
+	released
+	child=$(pgrep -P "$card_pid")
+	/usr/bin/python3 - "$child" <<-'EOF'
+		import re, sys
+		pid = sys.argv[1]
+		uds = open("flash/fuses", "rb").read()[56:104]
+		assert len(set(uds)) > 8
+		seen = 0
+		with open(f"/proc/{pid}/mem", "rb") as memory:
+		    for line in open(f"/proc/{pid}/maps"):
+		        start, end, mode = re.match(r"(\w+)-(\w+) (\S+)", line).groups()
+		        start, end = int(start, 16), int(end, 16)
+		        if mode[:2] != "rw" or end - start > 1 << 28:
+		            continue
+		        try:
+		            memory.seek(start)
+		            data = memory.read(end - start)
+		        except OSError:
+		            continue
+		        seen += len(data)
+		        assert uds not in data, line
+		assert seen > 1 << 20
+	EOF
+}
+
+@test "fuses are burnt once, and usage errors are told" {
+	rom
+	a_flash
+	run -1 "$ctl" firmware init --flash flash --key owner.pem
+	says "its fuses are burnt" "--flash DIR"
+	[ "$(stat -c %a owner.pem flash flash/fuses)" = "600
+700
+400" ]
+	[ "$status" = 1 ]
+	run -2 "$ctl" firmware
+	says "say init, sign, install or status"
+	run -2 "$ctl" firmware sign
+	says "--config FILE"
+	run -2 "$ctl" firmware install
+	says "which image"
+	run -2 "$rom" --slot c
+	says "a or b"
+	run -2 "$rom" --init abc
+	says "96 digits"
+	run -1 "$ctl" firmware sign --config card.yaml --output x --key card.yaml
+	says "is not a private key on P-384"
+	run -0 "$rom" --help
+	says "--flash" "--install" "--watchdog"
+}
