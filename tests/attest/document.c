@@ -45,7 +45,8 @@ static struct argp_option options[] = {
 	{ "user-data", 'u', "HEX", 0, "In the document", 0 },
 	{ "public-key", 'k', "FILE", 0, "In the document, as it is", 0 },
 	{ "root", 'R', NULL, 0, "Print the root as PEM, and no document", 0 },
-	{ "measure", 's', "SECONDS", 0, "Print documents per second", 0 },
+	{ "measure", 's', "SECONDS", 0,
+	  "Print documents per second of processor time", 0 },
 	{ 0 },
 };
 
@@ -150,11 +151,12 @@ static int fail(const char *what, int status)
 	return EXIT_FAILURE;
 }
 
+/* Processor time, as `openssl speed` measures: others' work costs nothing. */
 static double now_s(void)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 

@@ -13,12 +13,13 @@ import machine
 from figures import Table
 
 import card                         # noqa: E402, needs machine's path
+import documents                    # noqa: E402
 import guests                       # noqa: E402
 import host                         # noqa: E402
 import nics                         # noqa: E402
 import packets                      # noqa: E402
 
-PARTS = (host, card, guests, packets, nics)
+PARTS = (host, card, documents, guests, packets, nics)
 QUICK_SECONDS = 115
 
 
