@@ -28,7 +28,8 @@ class Session:
                           ebs("ebs1", scratch, SCRATCH_ID, "/dev/sdf"),
                           nic.ena("eth0", mac=MACS[0], switch="lan",
                                   uplink={"user": True}),
-                          nic.ena("eth1", mac=MACS[1], switch="lan")])
+                          nic.ena("eth1", mac=MACS[1], switch="lan")],
+                         tpm={})
         self.booted = None
 
     def close(self):
@@ -64,6 +65,10 @@ class Session:
 
     def check_boot_ovmf(self):
         return f"{self.boot('ovmf'):.1f} s to the login shell by OVMF and GRUB"
+
+    def check_tpm_quote(self):
+        events = checks.firmware_log_replays(self.guest)
+        return f"{checks.tpm_quote(self.guest)}; {events} events of OVMF replay"
 
     def check_lspci(self):
         return checks.pci_face(self.guest)
@@ -112,7 +117,8 @@ class Session:
         return figure
 
 
-NAMES = ("boot", "boot-ovmf", "lspci", "ebs-identity", "ebs-verify", "nvme-reset",
+NAMES = ("boot", "boot-ovmf", "tpm-quote", "lspci", "ebs-identity", "ebs-verify",
+         "nvme-reset",
          "ena-driver", "ena-traffic", "ena-offload", "ena-reset", "ebs-persist",
          "card-idle")
 

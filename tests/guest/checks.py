@@ -270,3 +270,51 @@ def reset_network(guest, card, macs):
                 each.enter()
         one.ping(other)
     return f"traffic passes {seconds:.1f} s after a last keep-alive, and after reloads"
+
+
+# The TPM.
+
+BIOS_LOG = "/sys/kernel/security/tpm0/binary_bios_measurements"
+
+
+def pcrs(guest, bank="sha384"):
+    """The PCRs of a bank by their number, as the guest reads them."""
+    text = guest.run(f"tpm2_pcrread {bank}")
+    return {int(n): value.lower()
+            for n, value in re.findall(r"(?m)^ +(\d+) *: 0x([0-9A-Fa-f]+)$", text)}
+
+
+def tpm_status(card):
+    return json.loads(card.ctl("--json", "tpm", "status"))
+
+
+def firmware_log_replays(guest, bank="sha384"):
+    """The log that the firmware left gives the values that the TPM has."""
+    log = guest.run(f"tpm2_eventlog {BIOS_LOG} 2>/dev/null", 120)
+    replayed = re.search(rf"(?ms)^pcrs:\n.*?^  {bank}:\n((?:    [^\n]*\n)+)", log)
+    expect(replayed, "no PCRs in the firmware's log:\n" + log[-2000:])
+    values = {int(n): value.lower() for n, value in
+              re.findall(r"(\d+) *: 0x([0-9A-Fa-f]+)", replayed[1])}
+    now = pcrs(guest, bank)
+    for n in range(8):
+        expect(values.get(n) == now[n],
+               f"PCR {n} is {now[n]}, but its log says {values.get(n)}")
+    return len(re.findall(r"(?m)^ *- EventNum:", log))
+
+
+def tpm_quote(guest):
+    """A quote over PCRs 0 to 7 and the card's, checked; with another nonce it fails."""
+    guest.run("""set -e; cd /run
+        tpm2_createek -Q -c quote.ek -G ecc
+        tpm2_createak -Q -C quote.ek -c quote.ak -G ecc -s ecdsa -g sha384 \\
+            -u quote.pem -f pem
+        tpm2_quote -Q -c quote.ak -g sha384 -l sha384:0,1,2,3,4,5,6,7,22 \\
+            -q 0011223344 -m quote.msg -s quote.sig -o quote.pcrs
+        tpm2_flushcontext -t""", 120)
+    check = ("cd /run; tpm2_checkquote -u quote.pem -m quote.msg -s quote.sig "
+             "-f quote.pcrs -g sha384 -q ")
+    expect("pcrs:" in guest.run(check + "0011223344"), "tpm2_checkquote said nothing")
+    expect(guest.try_run(check + "0011223345")[0] != 0, "another nonce was good as well")
+    guest.run("cd /run; printf x | dd of=quote.msg bs=1 seek=60 conv=notrunc status=none")
+    expect(guest.try_run(check + "0011223344")[0] != 0, "an altered quote was good")
+    return "a quote by ECDSA with SHA-384 is good, an altered one is not"
