@@ -68,6 +68,27 @@ static void print_tpm(const json_t *tpm)
 		       ctl_text(tpm, "socket"));
 }
 
+/* The registers of a security module that hold something, and their locks. */
+static void print_pcrs(const json_t *function)
+{
+	const json_t *details = json_object_get(function, "details");
+	const char *data;
+	json_t *pcr;
+	size_t i;
+
+	json_array_foreach(json_object_get(details, "pcrs"), i, pcr)
+	{
+		data = ctl_text(pcr, "data");
+		if (data[strspn(data, "0")])
+			printf("%s: PCR %zu, %s, %s\n",
+			       ctl_text(function, "name"), i,
+			       json_is_true(json_object_get(pcr, "lock"))
+				       ? "locked"
+				       : "open",
+			       data);
+	}
+}
+
 static void print_status(const json_t *card, const json_t *functions)
 {
 	static const char *const headings[] = { "FUNCTION", "TYPE",
@@ -91,6 +112,7 @@ static void print_status(const json_t *card, const json_t *functions)
 	json_array_foreach(functions, i, function)
 		add_function(&table, function);
 	ctl_table_print(&table);
+	json_array_foreach(functions, i, function) print_pcrs(function);
 }
 
 enum ctl_exit ctl_status(struct ctl *ctl, int argc, char **argv)

@@ -37,7 +37,7 @@ static int check_name(const char *key, const char *text, struct rt_error *error)
 		return 0;
 	rt_error_set(error, -EINVAL, "'%s' is no id that a module can have",
 		     text);
-	rt_error_place(error, key);
+	rt_error_place(error, "%s", key);
 	rt_error_hint(error, "at most %u letters, digits, '-', '_' and '.'",
 		      NSM_NAME_BYTES - 1);
 	return -EINVAL;
@@ -267,7 +267,7 @@ static int nsm_resume(struct pcie_function *fn)
 {
 	struct nsm *nsm = nsm_of(fn);
 
-	if (!virtio_is_sane(&nsm->virtio) ||
+	if (!virtio_is_sane(&nsm->virtio) || nsm->state->is_answered > 1 ||
 	    nsm->state->response_bytes > NSM_RESPONSE_BYTES)
 		return -EINVAL;
 	virtio_resume(&nsm->virtio);

@@ -21,7 +21,7 @@ struct nsm_state {
 	 * The answer to the request under way, once it was carried out: it is
 	 * not carried out again when its delivery begins again.
 	 */
-	bool is_answered;
+	uint8_t is_answered; /* 0 or 1 */
 	uint32_t response_bytes;
 	uint8_t response[NSM_RESPONSE_BYTES];
 };

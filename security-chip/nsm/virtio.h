@@ -41,8 +41,8 @@ enum virtio_rule {
 struct virtio_queue_state {
 	uint64_t desc, driver, device; /* addresses of its parts */
 	uint16_t size, vector;
-	bool is_enabled;
-	bool is_showing;     /* used may not have come to the driver yet */
+	uint8_t is_enabled;  /* 0 or 1, as the next */
+	uint8_t is_showing;  /* used may not have come to the driver yet */
 	uint16_t next_avail; /* chains that are over, modulo 65536 */
 	uint16_t used;       /* elements that were published, likewise */
 };
@@ -169,6 +169,7 @@ void virtio_fail(struct virtio_device *device, enum virtio_rule rule,
 void virtio_needs_reset(struct virtio_device *device);
 
 /* Between the files here. */
+bool virtio_queue_is_aligned(const struct virtio_queue_state *q);
 uint64_t virtio_common_read(struct virtio_device *device, uint64_t offset,
 			    unsigned int size);
 void virtio_common_write(struct virtio_device *device, uint64_t offset,

@@ -276,7 +276,7 @@ static uint64_t get_queue_enable(struct virtio_device *device)
 	return shown(device)->is_enabled;
 }
 
-static bool is_aligned(const struct virtio_queue_state *q)
+bool virtio_queue_is_aligned(const struct virtio_queue_state *q)
 {
 	return q->desc % VIRTIO_DESC_ALIGN == 0 &&
 	       q->driver % VIRTIO_AVAIL_ALIGN == 0 &&
@@ -294,7 +294,7 @@ static void set_queue_enable(struct virtio_device *device, uint64_t value)
 	q = open_queue(device);
 	if (!q)
 		return;
-	if (!is_aligned(q)) {
+	if (!virtio_queue_is_aligned(q)) {
 		virtio_fail(device, NSM_RULE_QUEUE_ALIGNMENT, q->desc);
 		return;
 	}

@@ -196,7 +196,9 @@ bool virtio_is_sane(const struct virtio_device *device)
 	const struct virtio_queue_state *q = &s->queue;
 
 	return q->size && !(q->size & (q->size - 1)) &&
-	       q->size <= NSM_QUEUE_ENTRIES &&
+	       q->size <= NSM_QUEUE_ENTRIES && q->is_enabled <= 1 &&
+	       q->is_showing <= 1 &&
+	       (!q->is_enabled || virtio_queue_is_aligned(q)) &&
 	       (s->config_vector < NSM_VECTORS ||
 		s->config_vector == VIRTIO_NO_VECTOR) &&
 	       (q->vector < NSM_VECTORS || q->vector == VIRTIO_NO_VECTOR);
