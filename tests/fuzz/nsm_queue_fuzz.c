@@ -47,10 +47,14 @@ static void must(bool holds)
 		abort();
 }
 
-static void remove_dir(void)
+/* Before libcrypto's own end: the thread that signs may still be at work. */
+static void end(void)
 {
 	char command[64];
 
+	pcie_function_destroy(&fn);
+	(void)rt_loop_step(loop, 0);
+	rt_loop_destroy(&loop);
 	sec_chip_close();
 	snprintf(command, sizeof command, "rm -rf %s", dir);
 	must(system(command) == 0);
@@ -65,11 +69,11 @@ static void start_once(void)
 	rt_log_set_level(RT_LOG_ERROR);
 	must(rt_guard_install() == 0);
 	must(mkdtemp(dir) && sec_chip_open(dir, NULL) == 0);
-	atexit(remove_dir);
 	rt_clock_make_virtual(&the_clock, RT_NS_PER_S);
 	must(rt_loop_create(&the_clock, &loop) == 0);
 	must(pcie_function_create(&nsm_function, "nsm0", loop, &config, &fn,
 				  NULL) == 0);
+	must(atexit(end) == 0);
 	memory_fd = memfd_create("fuzz-guest", MFD_CLOEXEC);
 	must(memory_fd >= 0 && ftruncate(memory_fd, BYTES) == 0);
 	memory = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
