@@ -113,6 +113,19 @@ static void end_trial(struct rom *rom, unsigned int slot,
 	sec_flash_unlock(&rom->flash);
 }
 
+/* Who told us to end before it was known has not let it fail. */
+static void give_back(struct rom *rom, unsigned int slot, uint32_t generation)
+{
+	struct sec_flash_state *state = &rom->flash.state;
+
+	if (sec_flash_lock(&rom->flash) == SEC_REASON_GOOD &&
+	    state->trial == slot && state->generation == generation) {
+		state->trial_left = 1;
+		sec_flash_save(&rom->flash);
+	}
+	sec_flash_unlock(&rom->flash);
+}
+
 /* It runs: nothing older than it starts here again. */
 static void commit(struct rom *rom, unsigned int slot, uint32_t generation)
 {
@@ -173,11 +186,13 @@ static bool try_slot(struct rom *rom, unsigned int slot, uint32_t generation)
 	if (reason == SEC_REASON_GOOD)
 		reason = release(rom, &stage);
 	sec_stage_close(&stage);
-	if (rom->must_end)
-		return false;
 	if (reason == SEC_REASON_GOOD) {
 		commit(rom, slot, generation);
 		return true;
+	}
+	if (rom->must_end) {
+		give_back(rom, slot, generation);
+		return false;
 	}
 	refuse(rom, slot, reason);
 	end_trial(rom, slot, reason, generation);
@@ -252,10 +267,10 @@ int rom_boot(struct rom *rom)
 	} else {
 		rom->report.life_cycle = SEC_LIFE_UNPROVISIONED;
 	}
-	if (rom->must_end)
-		return EXIT_SUCCESS;
 	if (runs)
 		return rom_wait(rom);
+	if (rom->must_end)
+		return EXIT_SUCCESS;
 	/* What a refused slot was is no matter of the card's registers. */
 	measure_self(rom);
 	memset(rom->report.version, 0, sizeof rom->report.version);

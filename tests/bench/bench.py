@@ -12,14 +12,15 @@ import time
 import machine
 from figures import Table
 
-import card                         # noqa: E402, needs machine's path
+import boot                         # noqa: E402, needs machine's path
+import card                         # noqa: E402
 import documents                    # noqa: E402
 import guests                       # noqa: E402
 import host                         # noqa: E402
 import nics                         # noqa: E402
 import packets                      # noqa: E402
 
-PARTS = (host, card, documents, guests, packets, nics)
+PARTS = (host, card, boot, documents, guests, packets, nics)
 QUICK_SECONDS = 115
 
 

@@ -6,7 +6,7 @@ import statistics
 import sys
 from dataclasses import asdict, dataclass
 
-LESS = {"ns", "us", "s", "MiB"}         # units of which less is better
+LESS = {"ns", "us", "ms", "s", "MiB"}         # units of which less is better
 BEST = 1000.0                           # nothing is more than so many times better
 COLUMNS = "{:<38} {:<13} {:>10} {:>10}  {:<13} {:>7}  {:<13} {:>7}"
 

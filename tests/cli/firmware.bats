@@ -391,6 +391,28 @@ refused_for()
 	says "slot: a" "slot b: trial-spent"
 }
 
+@test "a trial that was told to end has its trial still" {
+	rom
+	a_used_flash
+	cat >silent.c <<-'EOF'
+		#include <unistd.h>
+		int main(void) { sleep(1000); }
+	EOF
+	cc -o silent silent.c
+	image quiet 4 --program silent
+	install_image quiet
+	"$rom" --flash flash --socket-dir "$dir" >rom.log 2>&1 3>&- &
+	card_pid=$!
+	until grep -q 'RELEASED slot b' rom.log; do sleep 0.05; done
+	stop_rom
+	run -0 "$ctl" firmware status --flash flash
+	says "slot b: good" "on trial" "floor 3"
+	start_rom --watchdog 2
+	released
+	run -0 "$ctl" -s "$dir" boot-status
+	says "slot: a" "slot b: self-test-silent"
+}
+
 @test "a newer firmware raises the floor once it runs, and not before" {
 	rom
 	a_used_flash

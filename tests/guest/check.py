@@ -9,6 +9,7 @@ import checks
 import nic
 from guest import (BOOT_SECONDS, CACHE, ROOT_IMAGE, SCRATCH_ID, Card, Failure, Guest,
                    copy_image, ebs)
+from verified import VerifiedCard
 
 RESIDENT_LIMIT_MIB = 20
 IDLE_LIMIT = 0.005              # of one CPU; a guest at rest still writes its journal
@@ -62,6 +63,17 @@ class Session:
             seconds = guest.wait_for_shell()
             guest.power_off()
         return f"{seconds:.1f} s to the login shell by SeaBIOS and GRUB"
+
+    def check_boot_chain(self):
+        with VerifiedCard([ebs("ebs0", self.image)]) as card:
+            with Guest(card) as guest:
+                seconds = guest.wait_for_shell()
+                guest.power_off()
+            checks.is_verified(card)
+            card.stop()
+            checks.stays_in_reset(card)
+        return (f"verified card: {seconds:.1f} s to the login shell; with a "
+                "flipped bit it stays in reset and says why")
 
     def check_boot_ovmf(self):
         return f"{self.boot('ovmf'):.1f} s to the login shell by OVMF and GRUB"
@@ -117,10 +129,9 @@ class Session:
         return figure
 
 
-NAMES = ("boot", "boot-ovmf", "tpm-quote", "lspci", "ebs-identity", "ebs-verify",
-         "nvme-reset",
-         "ena-driver", "ena-traffic", "ena-offload", "ena-reset", "ebs-persist",
-         "card-idle")
+NAMES = ("boot", "boot-chain", "boot-ovmf", "tpm-quote", "lspci", "ebs-identity",
+         "ebs-verify", "nvme-reset", "ena-driver", "ena-traffic", "ena-offload",
+         "ena-reset", "ebs-persist", "card-idle")
 
 
 def main():

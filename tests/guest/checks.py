@@ -318,3 +318,34 @@ def tpm_quote(guest):
     guest.run("cd /run; printf x | dd of=quote.msg bs=1 seek=60 conv=notrunc status=none")
     expect(guest.try_run(check + "0011223344")[0] != 0, "an altered quote was good")
     return "a quote by ECDSA with SHA-384 is good, an altered one is not"
+
+
+# The root of trust.
+
+def is_verified(card):
+    """It came to run as its owner signed it, and the log explains the registers."""
+    code, status = card.boot_status()
+    expect(code == 0 and status["state"] == "RELEASED" and status["verified"]
+           and status["history"] == ["HELD", "VERIFY", "MEASURE", "RELEASED"],
+           f"not a verified card: {status}")
+    registers = dict.fromkeys(status["registers"], bytes(48))
+    for event in status["events"]:
+        old = registers[event["register"]]
+        registers[event["register"]] = hashlib.sha384(
+            old + bytes.fromhex(event["digest"])).digest()
+    for name, value in registers.items():
+        expect(value.hex() == status["registers"][name],
+               f"the log does not replay to register {name}")
+
+
+def stays_in_reset(card):
+    """A bit of its program is flipped: no function, and the reason is told."""
+    card.flip("a/nitro-card", 4096)
+    card.start_held()
+    code, status = card.boot_status()
+    sockets = sorted(path.name for path in card.folder.glob("*.sock"))
+    expect(code == 1 and status["state"] == "HELD"
+           and status["reason"]["name"] == "program-digest",
+           f"not held for its program: {status}")
+    expect(sockets == ["control.sock"], f"a held card listens at {sockets}")
+    expect(card.end_held() == 1, "a card that was held ends with 1")

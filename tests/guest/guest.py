@@ -80,12 +80,12 @@ def tools_environment():
                          "STATE_DIRECTORY": state}
 
 
-def wait_until(condition, timeout, what):
+def wait_until(condition, timeout, what, step=0.05):
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
             raise Failure(f"{what}: not within {timeout} s")
-        time.sleep(0.05)
+        time.sleep(step)
 
 
 def tail(path, lines=40):
@@ -113,7 +113,7 @@ class Card:
         if not kind:            # else the log is of interest
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def start(self):
+    def start(self, step=0.05):
         config = {"card": {"name": "test", "socket-dir": str(self.folder),
                            "state-dir": str(self.folder / "state"), **self.settings},
                   "functions": self.functions}
@@ -125,7 +125,7 @@ class Card:
             self.process = subprocess.Popen(
                 self.command(path), stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log)
-        wait_until(self.is_ready, 20, f"card ready (see {self.log})")
+        wait_until(self.is_ready, 20, f"card ready (see {self.log})", step)
 
     def command(self, config):
         return [BUILD / "nitro-card", "--config", config]
