@@ -48,6 +48,12 @@ static int save(const struct sec_tpm_guest *guest,
 	return sec_tpm_store_write(store, KIND, data, w.used);
 }
 
+void sec_tpm_eks_forget(struct sec_tpm_guest *guest)
+{
+	guest->has_new_eks = true;
+	(void)sec_tpm_store_remove(guest->store, KIND);
+}
+
 /* TPM2_Startup and TPM2_Shutdown (part 3, 9.3 and 9.4), both of CLEAR. */
 static int tell(uint32_t code)
 {

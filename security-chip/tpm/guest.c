@@ -62,7 +62,7 @@ static void follow(struct sec_tpm_guest *guest, uint32_t code)
 		has_quoted(guest);
 		return;
 	case TPM_CC_CHANGE_EPS:
-		guest->has_new_eks = true;
+		sec_tpm_eks_forget(guest);
 		return;
 	default:
 		return;

@@ -14,6 +14,7 @@
 /* The guest's side: guest.c.  With the lock. */
 struct sec_tpm_guest {
 	const char *instance;
+	const struct sec_tpm_store *store;
 	bool is_started, has_quoted; /* since the power went on */
 	struct sec_tpm_ek eks[SEC_TPM_EKS];
 	bool has_new_eks; /* the ones above are no longer the TPM's */
@@ -62,6 +63,8 @@ int sec_tpm_eks_load(struct sec_tpm_guest *guest,
 		     const struct sec_tpm_store *store, struct rt_error *error);
 int sec_tpm_eks_make(struct sec_tpm_guest *guest,
 		     const struct sec_tpm_store *store);
+/* They are no longer the TPM's; the card's next start makes new ones. */
+void sec_tpm_eks_forget(struct sec_tpm_guest *guest);
 
 /* data.c: the worker's thread. */
 void *sec_tpm_data_run(void *opaque);

@@ -76,6 +76,7 @@ static struct sec_tpm *allocate(const struct sec_tpm_config *config)
 	tpm->channel.powered = powered;
 	tpm->channel.opaque = &tpm->guest;
 	tpm->guest.instance = tpm->store.instance;
+	tpm->guest.store = &tpm->store;
 	if (tpm->end >= 0 && tpm->wake >= 0 && tpm->in && tpm->out)
 		return tpm;
 	free_tpm(tpm);

@@ -387,6 +387,25 @@ Test(tpm_state, has_endorsement_keys_of_its_own_for_ever)
 	cr_expect_eq(sec_tpm_ek_to_der(&first.eks[1], der), 120);
 }
 
+Test(tpm_state, tells_no_endorsement_key_that_is_no_longer_its_own)
+{
+	static struct reading first, now;
+
+	begin("i-1", 7);
+	read_now(&first);
+	/* TPM2_ChangeEPS, by the platform. */
+	cr_assert_eq(tpm_code(&b, "8002 0000001b 00000124 4000000c 00000009 "
+				  "40000009 0000 00 0000"),
+		     0);
+	read_now(&now);
+	cr_expect_eq(now.eks[0].size, 0);
+	end();
+	begin("i-1", 7);
+	read_now(&now);
+	cr_expect_eq(now.eks[0].size, first.eks[0].size);
+	cr_expect_arr_neq(&now.eks[0], &first.eks[0], sizeof now.eks[0]);
+}
+
 Test(tpm_state, is_told_without_disturbing_the_guest)
 {
 	static struct reading r;

@@ -48,6 +48,7 @@ static void begin(void)
 					    .opaque = &guest };
 	sec_tpm_channel_init(&channel);
 	guest.instance = store.instance;
+	guest.store = &store;
 }
 
 static void leave(void)
