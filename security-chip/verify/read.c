@@ -235,15 +235,19 @@ static enum nitro_attest_result check_header(struct nitro_attest_bytes header)
 		       : NITRO_ATTEST_ALGORITHM;
 }
 
-/* The array's head, with COSE_Sign1's own tag or without. */
+/*
+ * The array's head, with COSE_Sign1's own tag (RFC 9052 2) or without.  The
+ * decoder takes no tag that was unassigned when it was written, and 18 is one.
+ */
 static bool open_array(struct reader *r)
 {
 	struct item item;
 
+	if (r->left && *r->at == (0xc0 | SEC_COSE_SIGN1_TAG)) {
+		r->at++;
+		r->left--;
+	}
 	if (!reader_next(r, &item))
-		return false;
-	if (item.kind == ITEM_TAG && item.value == SEC_COSE_SIGN1_TAG &&
-	    !reader_next(r, &item))
 		return false;
 	return (item.kind == ITEM_ARRAY && item.value == SEC_COSE_MEMBERS) ||
 	       reader_fail(r, NITRO_ATTEST_ENVELOPE);

@@ -77,11 +77,6 @@ static void on_map(void *context, size_t count)
 	set(context, ITEM_MAP, count);
 }
 
-static void on_tag(void *context, uint64_t value)
-{
-	set(context, ITEM_TAG, value);
-}
-
 static void on_null(void *context)
 {
 	set(context, ITEM_NULL, 22);
@@ -104,7 +99,6 @@ static struct cbor_callbacks callbacks(void)
 	all.string = on_text;
 	all.array_start = on_array;
 	all.map_start = on_map;
-	all.tag = on_tag;
 	all.null = on_null;
 	return all;
 }

@@ -9,14 +9,13 @@
 #include "security-chip/verify/nitro-attest.h"
 
 enum item_kind {
-	ITEM_OTHER, /* floats, booleans: in no document */
+	ITEM_OTHER, /* floats, booleans, tags: in no document */
 	ITEM_UNSIGNED,
 	ITEM_NEGATIVE, /* -1 - value */
 	ITEM_BYTES,
 	ITEM_TEXT,
 	ITEM_ARRAY, /* value items follow */
 	ITEM_MAP,   /* value pairs follow */
-	ITEM_TAG,   /* an item follows */
 	ITEM_NULL,
 };
 

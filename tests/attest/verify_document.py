@@ -44,7 +44,7 @@ def decode(data, what):
         value = cbor2.load(stream)
     except (cbor2.CBORDecodeEOF, EOFError) as why:
         raise Refused("truncated", f"{what} ends early") from why
-    except (cbor2.CBORDecodeError, ValueError, TypeError) as why:
+    except (cbor2.CBORDecodeError, RecursionError, TypeError, ValueError) as why:
         raise Refused("cbor", f"{what} is not CBOR: {why}") from why
     require(stream.tell() == len(data), "trailing",
             f"there is something behind {what}")
