@@ -46,6 +46,12 @@ static json_t *describe_nic(const char *nic)
 			 uplink);
 }
 
+/* Which each guest has: no key of it needs to be said. */
+static json_t *describe_nsm(void)
+{
+	return json_pack("{s:{s:s}}", "nsm", "name", "nsm0");
+}
+
 /* NULL: the path is not UTF-8. */
 static json_t *describe(const struct ctl_card *card, const char *folder,
 			const char *path)
@@ -57,6 +63,7 @@ static json_t *describe(const struct ctl_card *card, const char *folder,
 	functions = json_pack("[o]", volume);
 	if (strcmp(card->nic, "none") != 0)
 		json_array_append_new(functions, describe_nic(card->nic));
+	json_array_append_new(functions, describe_nsm());
 	config = json_pack("{s:{s:s, s:s}, s:o}", "card", "name", "boot",
 			   "socket-dir", folder, "functions", functions);
 	/* A TPM outlives its guest's runs, and so does what protects it. */

@@ -216,7 +216,9 @@ fake_qemu()
 	run -0 "$ctl" boot --qemu ./qemu --accel tcg root.img
 	grep -F '"id":"eth0"' qemu.args | grep -qF '"addr":"5.0"'
 	run -0 "$ctl" boot --qemu ./qemu --accel tcg --nic none root.img
-	[ "$(grep -c vfio-user-pci qemu.args)" = 1 ]
+	run -1 grep -F '"id":"eth0"' qemu.args
+	grep -qF '"id":"nsm0"' qemu.args
+	[ "$(grep -c vfio-user-pci qemu.args)" = 2 ]
 }
 
 @test "boot tells what went wrong with the image" {

@@ -8,6 +8,7 @@ import hashlib
 import http.server
 import json
 import os
+import pathlib
 import re
 import threading
 import time
@@ -349,3 +350,24 @@ def stays_in_reset(card):
            f"not held for its program: {status}")
     expect(sockets == ["control.sock"], f"a held card listens at {sockets}")
     expect(card.end_held() == 1, "a card that was held ends with 1")
+
+
+# The security module.
+
+NSM_CLIENT = pathlib.Path(__file__).with_name("nsm_client.py")
+
+
+def prepare_nsm(guest):
+    """The module's driver, and a client in /root/nsm.py."""
+    nic.put_file(guest, "/root/nsm.py", NSM_CLIENT.read_bytes())
+    guest.run("modprobe nsm; for i in $(seq 100); do test -c /dev/nsm && break;"
+              " sleep 0.1; done; test -c /dev/nsm")
+
+
+def document(guest, card, nonce):
+    """A document of /dev/nsm, believed by who relies on it; its file."""
+    text = guest.run(f"python3 /root/nsm.py document {nonce.hex()}").strip()
+    file = card.folder / "document.cbor"
+    file.write_bytes(bytes.fromhex(text))
+    card.ctl("attest", "verify", "--nonce", nonce.hex(), str(file))
+    return file

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Linux's own nsm driver on the card's security module: one guest per kernel."""
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+import checks
+from guest import (REPO, ROOT_IMAGE, Card, Failure, Guest, choose_kernel, copy_image,
+                   ebs)
+
+KERNELS = ["6.12", "7.2"]
+INSTANCE = "i-0123456789abcdef0"
+ZERO = "00" * 48
+
+
+class Machine:
+    def __init__(self, card, guest, kernel):
+        self.card, self.guest, self.kernel = card, guest, kernel
+
+    def client(self, *words):
+        return self.guest.run("python3 /root/nsm.py " + " ".join(words)).strip()
+
+    def settle(self):
+        checks.prepare_nsm(self.guest)
+
+    def broken_rules(self):
+        """Their names, but for the one that the driver breaks in each probe."""
+        return set(re.findall(r"nsm\.\w+", self.card.ctl("bugs", "nsm0")))
+
+
+@pytest.fixture(scope="module", params=KERNELS)
+def machine(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("nsm")
+    root = copy_image(ROOT_IMAGE, folder / "root.img")
+    choose_kernel(root, request.param)
+    functions = [ebs("ebs0", root), {"nsm": {"name": "nsm0", "instance-id": INSTANCE}}]
+    with Card(functions) as card, Guest(card) as guest:
+        guest.wait_for_shell()
+        assert guest.run("uname -r").startswith(request.param + ".")
+        machine = Machine(card, guest, request.param)
+        machine.settle()
+        yield machine
+
+
+def test_the_driver_binds_and_its_random_numbers_are_the_kernels(machine):
+    guest = machine.guest
+    assert guest.run("stat -c %a /dev/nsm").strip() == "666"
+    assert "nsm" in guest.run("readlink /sys/bus/virtio/devices/*/driver")
+    assert "nsm-hwrng" in guest.run("cat /sys/class/misc/hw_random/rng_available")
+    assert guest.run("cat /sys/class/misc/hw_random/rng_current").strip() == "nsm-hwrng"
+    one, two = (guest.run("head -c 4096 /dev/hwrng | sha256sum") for _ in range(2))
+    assert one != two
+    assert guest.run("head -c 65536 /dev/hwrng | gzip | wc -c").strip() > "65536"
+
+
+def test_msi_x_is_in_use(machine):
+    assert "virtio" in machine.guest.run("grep -i 'virtio.*nsm\\|nsm.vq' /proc/interrupts")
+
+
+def test_every_command_and_every_error(machine):
+    assert machine.client("check") == "all well"
+
+
+def test_documents_are_believed_for_their_own_reasons(machine):
+    nonce = os.urandom(32)
+    file = checks.document(machine.guest, machine.card, nonce)
+    root = machine.card.folder / "root.pem"
+    root.write_text(machine.card.ctl("attest", "root"))
+    program = [sys.executable, REPO / "tests/attest/verify_document.py"]
+    pcr = machine.client("pcr", "4").split()[1]
+    subprocess.run([*program, file, "--root", root, "--nonce", nonce.hex(),
+                    "--pcr", f"4={pcr}"], check=True, timeout=30)
+    machine.card.ctl("faults", "set", "nsm0", "document", "--value=8",
+                     "--limit=1")
+    with pytest.raises(Failure):
+        checks.document(machine.guest, machine.card, nonce)
+    refused = subprocess.run([*program, file, "--root", root], capture_output=True,
+                             text=True, timeout=30, check=False)
+    assert refused.returncode and "signature" in refused.stdout + refused.stderr
+
+
+def test_pcrs_outlive_the_driver(machine):
+    machine.client("extend", "21", "kept")
+    before = machine.client("pcr", "21")
+    # Not at the virtio bus: the driver leaves without a reset, so the queue is
+    # still enabled when it comes again, and it gives up (ENOENT).
+    machine.guest.run("""
+        address=$(basename $(grep -l 0x1061 /sys/bus/pci/devices/*/device | xargs dirname))
+        echo $address > /sys/bus/pci/drivers/virtio-pci/unbind
+        test -e /dev/nsm && exit 1
+        echo 1 > /sys/bus/pci/devices/$address/reset
+        echo $address > /sys/bus/pci/drivers/virtio-pci/bind""")
+    machine.settle()
+    assert machine.client("pcr", "21") == before
+
+
+def test_status_shows_what_the_guest_sees(machine):
+    lock, value = machine.client("pcr", "4").split()
+    assert lock == "1" and value != ZERO
+    assert f"nsm0: PCR 4, locked, {value}\n" in machine.card.ctl("status")
+    assert "nsm.NOTIFY_EARLY" in machine.broken_rules()
+
+
+def test_a_reboot_ends_the_instance(machine):
+    before = machine.client("pcr", "4")
+    kernel = machine.kernel
+    machine.guest.run(f"grub-editenv /boot/grub/grubenv set next_entry=linux-{kernel}")
+    machine.guest.reboot()
+    assert machine.guest.run("uname -r").startswith(kernel + ".")
+    machine.settle()
+    assert machine.client("pcr", "21") == f"0 {ZERO}"
+    assert machine.client("pcr", "4") == before
+
+
+def test_the_kernel_has_nothing_to_say(machine):
+    assert machine.guest.run("dmesg | grep -iE 'nsm|virtio' | grep -iE 'warn|err|fail|bug'"
+                             " || true").strip() == ""
+    assert machine.broken_rules() <= {"nsm.NOTIFY_EARLY", "nsm.REQUEST_COMMAND",
+                                      "nsm.REQUEST_ARGUMENT"}
