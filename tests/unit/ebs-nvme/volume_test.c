@@ -768,17 +768,35 @@ Test(ebs_volume_file, a_read_of_which_the_host_has_a_part_is_complete)
 	cr_expect_arr_eq(bytes + 4 * 4096, wanted + 4 * 4096, 8 * 4096);
 }
 
-Test(ebs_volume_file, a_cache_that_never_has_it_is_asked_less_often)
+/*
+ * How often the cache was asked in 64 reads that it had nothing for.  To ask
+ * makes the kernel read ahead, and a fast disk may answer at once: UINT32_MAX.
+ */
+static unsigned int count_tries(void)
 {
+	_Atomic unsigned int *misses = &volume->misses[EBS_VOLUME_READ];
 	unsigned int tries = 0;
 
-	fill_volume();
+	*misses = 0;
 	for (int i = 0; i < 64; i++) {
 		cache_only(0, 0);
-		volume->misses[EBS_VOLUME_WRITE] = 0;
-		tries += volume->misses[EBS_VOLUME_READ] < 16;
+		tries += *misses < 16;
 		cr_expect_eq(run(EBS_VOLUME_READ, 0, 4096, bytes), 0);
+		if (!*misses)
+			return UINT32_MAX;
 	}
+	return tries;
+}
+
+Test(ebs_volume_file, a_cache_that_never_has_it_is_asked_less_often)
+{
+	unsigned int tries = UINT32_MAX;
+
+	fill_volume();
+	for (int i = 0; i < 50 && tries == UINT32_MAX; i++)
+		tries = count_tries();
+	if (tries == UINT32_MAX)
+		cr_skip_test("this disk is as fast as the cache");
 	cr_expect_eq(tries, 16);
 	/* And trusted again when it has: one request in 16 asks. */
 	for (int i = 0; i < 16; i++)
