@@ -743,14 +743,31 @@ Test(ebs_volume_file, what_the_host_has_in_memory_is_read_at_once)
 	cr_expect_arr_eq(bytes + 4096, wanted + 4096, 65536);
 }
 
+/*
+ * A read while the host has just these pages.  It has begun when this returns:
+ * to ask the cache makes the kernel read ahead, and now and then a fast disk
+ * has answered before we look.
+ */
+static void begin_read(struct request *r, size_t first, size_t pages,
+		       uint64_t offset, uint64_t size)
+{
+	int status = 0;
+
+	fill_volume();
+	for (int i = 0; i < 50 && !status; i++) {
+		cache_only(first, pages);
+		status = submit_only(r, EBS_VOLUME_READ, offset, size);
+	}
+	if (!status)
+		cr_skip_test("this disk is as fast as the cache");
+	cr_assert_eq(status, -EINPROGRESS);
+}
+
 Test(ebs_volume_file, what_the_host_has_not_is_waited_for_elsewhere)
 {
 	struct request r;
 
-	fill_volume();
-	cache_only(0, 8);
-	cr_expect_eq(submit_only(&r, EBS_VOLUME_READ, 8 * 4096, 4096),
-		     -EINPROGRESS);
+	begin_read(&r, 0, 8, 8 * 4096, 4096);
 	cr_expect_eq(finish(&r), 0);
 	cr_expect_arr_eq(bytes + 8 * 4096, wanted + 8 * 4096, 4096);
 }
@@ -759,18 +776,15 @@ Test(ebs_volume_file, a_read_of_which_the_host_has_a_part_is_complete)
 {
 	struct request r;
 
-	fill_volume();
-	cache_only(4, 4);
-	cr_expect_eq(submit_only(&r, EBS_VOLUME_READ, 4 * 4096, 8 * 4096),
-		     -EINPROGRESS);
+	begin_read(&r, 4, 4, 4 * 4096, 8 * 4096);
 	cr_expect_gt(r.io.transferred, 0, "a part of it at once");
 	cr_expect_eq(finish(&r), 0);
 	cr_expect_arr_eq(bytes + 4 * 4096, wanted + 4 * 4096, 8 * 4096);
 }
 
 /*
- * How often the cache was asked in 64 reads that it had nothing for.  To ask
- * makes the kernel read ahead, and a fast disk may answer at once: UINT32_MAX.
+ * How often the cache was asked in 64 reads that it had nothing for;
+ * UINT32_MAX: it had something.
  */
 static unsigned int count_tries(void)
 {
