@@ -5,8 +5,9 @@
  *
  * A unit is 32 blocks, and each needs its own tweak: the one before, times x
  * in GF(2^128), IEEE 1619, 5.2.  The first of a unit is its number, encrypted
- * under the second key.  That takes as long for one block as for eight, so it
- * is done for eight units at a time.
+ * under the second key.  That takes as long for one block as for eight, so the
+ * wide code does it for many units at a time, and makes each other tweak from
+ * the first: one after the other, the blocks would wait for them.
  *
  * Round keys stay where they are and are fetched for each unit: kept in
  * registers there would be too few of these, and the compiler would put keys on
@@ -19,9 +20,10 @@
 
 #include "firmware/rt/secret.h"
 
-#define GROUP  8u /* units */
-#define WIDE   8u /* registers of 64 bytes that make a unit */
-#define NARROW 8u /* blocks of 16 bytes at a time */
+#define GROUP  32u /* units */
+#define WIDE   8u  /* registers of 64 bytes that make a unit */
+#define NARROW 8u  /* blocks of 16 bytes at a time */
+#define AHEAD  8u  /* units: a page, where the processor's own guess ends */
 #define LAST   EBS_XTS_ROUNDS
 
 #define AESNI static inline __attribute__((always_inline, target("aes,sse4.1")))
@@ -263,19 +265,30 @@ VAES __m512i wide_first(const struct ebs_xts_schedule *s, uint64_t number)
 	return _mm512_aesenclast_epi128(block, wide_key(s->tweak, LAST));
 }
 
+/* Powers of x that each register's four tweaks are away from the first. */
+#define LANES(n)                                                               \
+	{                                                                      \
+		n, n, n + 1, n + 1, n + 2, n + 2, n + 3, n + 3                 \
+	}
+static const alignas(64) uint64_t lefts[WIDE][8] = {
+	LANES(0),  LANES(4),  LANES(8),  LANES(12),
+	LANES(16), LANES(20), LANES(24), LANES(28),
+};
+#undef LANES
+
 /* From a unit's first tweak to all of them. */
 VAES void wide_tweaks(__m512i tweaks[WIDE], const uint8_t first[16])
 {
-	const __m512i lanes = _mm512_set_epi64(3, 3, 2, 2, 1, 1, 0, 0);
-	const __m512i four = _mm512_set1_epi64(4), all = _mm512_set1_epi64(64);
+	const __m512i all = _mm512_set1_epi64(64);
 	__m512i tweak =
 		_mm512_broadcast_i32x4(_mm_load_si128((const __m128i *)first));
 
-	tweaks[0] = times(tweak, lanes, _mm512_sub_epi64(all, lanes));
 #pragma GCC unroll 8
-	for (unsigned int i = 1; i < WIDE; i++)
-		tweaks[i] =
-			times(tweaks[i - 1], four, _mm512_sub_epi64(all, four));
+	for (unsigned int i = 0; i < WIDE; i++) {
+		__m512i left = _mm512_load_si512(lefts[i]);
+
+		tweaks[i] = times(tweak, left, _mm512_sub_epi64(all, left));
+	}
 }
 
 VAES void wide_rounds(const uint8_t rounds[LAST + 1][64], __m512i block[WIDE],
@@ -327,6 +340,22 @@ VAES void wide_unit(const uint8_t rounds[LAST + 1][64], uint8_t *to,
 	}
 }
 
+/* The first tweaks of units, at most GROUP of them. */
+VAES void wide_group(const struct ebs_xts_schedule *s, uint8_t first[GROUP][16],
+		     size_t units, uint64_t number)
+{
+	for (size_t i = 0; i < units && i < GROUP; i += 4)
+		_mm512_store_si512(first[i], wide_first(s, number + i));
+}
+
+/* What is decrypted comes out of a large store, and is in no cache yet. */
+VAES void expect(const uint8_t *unit)
+{
+#pragma GCC unroll 8
+	for (unsigned int i = 0; i < EBS_XTS_UNIT; i += 64)
+		__builtin_prefetch(unit + i, 0, 2);
+}
+
 VAES bool looks_blank(const uint8_t *unit)
 {
 	__m512i start = _mm512_loadu_si512(unit);
@@ -341,11 +370,10 @@ VAES void wide(const struct ebs_xts_schedule *s, uint8_t *to,
 	alignas(64) uint8_t first[GROUP][16];
 
 	for (size_t i = 0; i < units; i++) {
-		if (i % GROUP == 0) {
-			_mm512_store_si512(first[0], wide_first(s, number + i));
-			_mm512_store_si512(first[4],
-					   wide_first(s, number + i + 4));
-		}
+		if (i % GROUP == 0)
+			wide_group(s, first, units - i, number + i);
+		if (!is_encrypt && i + AHEAD < units)
+			expect(from + AHEAD * EBS_XTS_UNIT);
 		if (!is_encrypt && looks_blank(from))
 			memset(to, 0, EBS_XTS_UNIT);
 		else
