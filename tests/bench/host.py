@@ -50,6 +50,7 @@ def function(volume):
 
 class OurCard:
     """nitro-card on its processor, nitro-perf on the client's."""
+    name = "plain"                      # where it stands beside itself
 
     def __init__(self, volume):
         self.volume = volume
@@ -57,6 +58,8 @@ class OurCard:
     def __enter__(self):
         self.card = machine.PinnedCard([function(self.volume)])
         self.card.__enter__()
+        if "memory" in self.volume:
+            self.fill()
         return self
 
     def __exit__(self, *why):
@@ -71,10 +74,10 @@ class OurCard:
             timeout)
         return json.loads(text)
 
-    def fill(self, size):
+    def fill(self):
         """What was never written is no memory yet, and too quickly read."""
         self.perf("--rw=write", "--bs=128k", "--iodepth=32",
-                  f"--number_ios={size >> 17}", "--runtime=0")
+                  f"--number_ios={self.volume['memory'] >> 17}", "--runtime=0")
 
     def measure(self, job, seconds):
         said = self.perf(*job.words(), f"--runtime={seconds}",
@@ -198,6 +201,29 @@ class BestCopy:
         return {"IOPS": 1e9 / least, "ns busy/IO": least}
 
 
+class OpenSSL:
+    """What the library that everybody has makes of the same cipher."""
+    name = "openssl speed"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *why):
+        pass
+
+    def measure(self, job, seconds):
+        size = int(job.bs[:-1]) << 10
+        way = [] if "write" in job.rw else ["-decrypt"]
+        text = machine.output_of(machine.pinned(
+            machine.DEVICE, "openssl", "speed", "-seconds", seconds, "-bytes",
+            size, *way, "-evp", "aes-256-xts"))
+        name, rate = text.splitlines()[-1].split()
+        if name != "AES-256-XTS" or not rate.endswith("k"):
+            raise Failure("openssl speed says something else than it used to")
+        rate = float(rate[:-1]) * 1000 / size
+        return {"IOPS": rate, "ns busy/IO": 1e9 / rate}
+
+
 # The cases: a volume, and who stands beside it.
 
 @dataclass
@@ -213,6 +239,8 @@ class Volume:
 VOLUMES = [
     Volume("null", "no storage: what the device itself costs"),
     Volume("memory", "beside the machine's best copy of as many bytes"),
+    Volume("encrypted", "a volume in memory by XTS-AES-256, beside a plain one",
+           quick_jobs=()),
     Volume("tmpfs", "a file on tmpfs", folder="/dev/shm"),
     Volume("page", "a file on disk, in the page cache", folder="disk",
            quick_jobs=("4k-randread-qd32",)),
@@ -253,6 +281,9 @@ def contenders(volume, path, size, is_quick):
             f"null-co,node-name=disk,size={size},read-zeroes=off", size)]
     if volume.name == "memory":
         return {"memory": size}, [BestCopy(is_quick)]
+    if volume.name == "encrypted":
+        return ({"memory": size, "encrypted": True},
+                [OurCard({"memory": size}), OpenSSL()])
     ours = {"file": path}
     if volume.is_direct:
         ours["cache"] = "direct"
@@ -288,8 +319,6 @@ def run_volume(plan, table, volume, chosen):
         ours, rivals = contenders(volume, path, size, plan.is_quick)
         with contextlib.ExitStack() as stack:
             card = stack.enter_context(OurCard(ours))
-            if volume.name == "memory":
-                card.fill(size)
             rivals = [rival for rival in rivals
                       if opened(stack, rival, volume, table)]
             for job in chosen:
