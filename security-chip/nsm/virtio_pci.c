@@ -76,19 +76,19 @@ void virtio_interrupt(struct virtio_device *device, uint16_t vector,
 		      uint8_t isr)
 {
 	struct pcie_function *fn = device->fn;
+	bool is_message = pcie_interrupt_mode(fn) == PCIE_MSIX;
 
-	if (pcie_interrupt_mode(fn) == PCIE_MSIX) {
-		if (vector == VIRTIO_NO_VECTOR)
-			return;
-		rt_counter_add(&device->counters.interrupts, 1);
-		trace_nsm_interrupt(vector);
-		pcie_interrupt_raise(fn, vector);
+	/* The configuration's bit is there with MSI-X, too (4.1.4.5.1). */
+	if (!is_message || isr == VIRTIO_ISR_CONFIG)
+		device->state->isr |= isr;
+	if (is_message && vector == VIRTIO_NO_VECTOR)
 		return;
-	}
 	rt_counter_add(&device->counters.interrupts, 1);
-	trace_nsm_interrupt(VIRTIO_NO_VECTOR);
-	device->state->isr |= isr;
-	pcie_intx_set(fn, true);
+	trace_nsm_interrupt(is_message ? vector : VIRTIO_NO_VECTOR);
+	if (is_message)
+		pcie_interrupt_raise(fn, vector);
+	else
+		pcie_intx_set(fn, true);
 }
 
 static uint8_t read_isr(struct virtio_device *device)

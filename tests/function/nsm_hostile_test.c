@@ -92,6 +92,10 @@ Test(nsm_hostile, a_queue_that_breaks_a_rule_needs_a_reset)
 			  "%zu: %s", i, messes[i].rule);
 		/* 2.1.2: it tells the driver, by the configuration's vector. */
 		cr_expect_eq(host_nsm_interrupted(bench.nsm, 0), 1, "%zu", i);
+		/* 4.1.4.5.1: and says so, whatever the interrupts are. */
+		cr_expect_eq(host_nsm_read_isr(bench.nsm), VIRTIO_ISR_CONFIG,
+			     "%zu", i);
+		cr_expect_eq(host_nsm_read_isr(bench.nsm), 0, "%zu", i);
 		cr_expect_eq(host_nsm_shown(bench.nsm), 0, "%zu", i);
 		cr_assert_eq(host_nsm_reset(bench.nsm), 0);
 		cr_assert_eq(host_nsm_begin(bench.nsm), 0);
