@@ -54,6 +54,21 @@ static void took_endless_map(void *item)
 	set(item, NSM_CBOR_MAP, NSM_CBOR_UNTIL_BREAK, NULL);
 }
 
+static void took_array(void *item, size_t items)
+{
+	set(item, items ? NSM_CBOR_NEST : NSM_CBOR_OTHER, items, NULL);
+}
+
+static void took_nest(void *item)
+{
+	set(item, NSM_CBOR_NEST, 0, NULL);
+}
+
+static void took_tag(void *item, uint64_t tag)
+{
+	set(item, NSM_CBOR_NEST, tag, NULL);
+}
+
 static void took_null(void *item)
 {
 	set(item, NSM_CBOR_NULL, 0, NULL);
@@ -74,15 +89,15 @@ static const struct cbor_callbacks callbacks = {
 	.negint16 = cbor_null_negint16_callback,
 	.negint32 = cbor_null_negint32_callback,
 	.negint64 = cbor_null_negint64_callback,
-	.byte_string_start = cbor_null_byte_string_start_callback,
+	.byte_string_start = took_nest,
 	.byte_string = took_bytes,
 	.string = took_text,
-	.string_start = cbor_null_string_start_callback,
-	.indef_array_start = cbor_null_indef_array_start_callback,
-	.array_start = cbor_null_array_start_callback,
+	.string_start = took_nest,
+	.indef_array_start = took_nest,
+	.array_start = took_array,
 	.indef_map_start = took_endless_map,
 	.map_start = took_map,
-	.tag = cbor_null_tag_callback,
+	.tag = took_tag,
 	.float2 = cbor_null_float2_callback,
 	.float4 = cbor_null_float4_callback,
 	.float8 = cbor_null_float8_callback,

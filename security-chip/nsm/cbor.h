@@ -19,6 +19,7 @@ enum nsm_cbor_kind {
 	NSM_CBOR_MAP,
 	NSM_CBOR_NULL,
 	NSM_CBOR_BREAK, /* of a map of unknown length */
+	NSM_CBOR_NEST,  /* another that the next items belong to, or a tag */
 	NSM_CBOR_OTHER, /* all that a request has no use for */
 };
 

@@ -62,6 +62,12 @@ static bool is_string(const struct nsm_cbor_item *item)
 	return item->kind == NSM_CBOR_BYTES || item->kind == NSM_CBOR_TEXT;
 }
 
+/* Items that come after it are its own. */
+static bool opens_a_nest(const struct nsm_cbor_item *item)
+{
+	return item->kind == NSM_CBOR_MAP || item->kind == NSM_CBOR_NEST;
+}
+
 static enum nsm_error take_argument(struct nsm_request *out,
 				    const struct argument *argument,
 				    const struct nsm_cbor_item *value)
@@ -114,8 +120,8 @@ static bool take_arguments(struct nsm_cbor_reader *reader, uint64_t pairs,
 		if (is_over)
 			break;
 		/* A value of items of its own is none that we take. */
-		if (!nsm_cbor_next(reader, &value) ||
-		    value.kind == NSM_CBOR_MAP || value.kind == NSM_CBOR_BREAK)
+		if (!nsm_cbor_next(reader, &value) || opens_a_nest(&value) ||
+		    value.kind == NSM_CBOR_BREAK)
 			return false;
 		argument = find_argument(&name);
 		if (argument && !*error)

@@ -57,7 +57,7 @@ struct nsm_request {
  * out->arguments 0), or no command of that name (… and 1).
  * NSM_INVALID_ARGUMENT: an argument is missing,
  * comes twice, or is of the wrong kind.  Arguments that the command has no use
- * for, and unknown ones, are let pass.
+ * for, and unknown ones, are let pass, if they have no items of their own.
  */
 enum nsm_error nsm_request_parse(const uint8_t *bytes, size_t size,
 				 struct nsm_request *out);

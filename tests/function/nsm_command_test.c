@@ -157,6 +157,10 @@ Test(nsm_command, wrong_requests_are_told_what_they_are)
 		ROW("\x69GetRando", "InvalidOperation", "REQUEST_SYNTAX"),
 		ROW("\x69GetRandom\x00", "InvalidOperation", "REQUEST_SYNTAX"),
 		ROW("\x81\x69GetRandom", "InvalidOperation", "REQUEST_SYNTAX"),
+		/* What is inside of another argument is no argument. */
+		ROW("\xa1\x6b"
+		    "DescribePCR\xbf\x61x\x82\x65index\x04\xff",
+		    "InvalidOperation", "REQUEST_SYNTAX"),
 		ROW("\x6b"
 		    "DescribePCR",
 		    "InvalidArgument", "REQUEST_ARGUMENT"),
