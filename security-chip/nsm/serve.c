@@ -3,6 +3,8 @@
  * Requests as they come from the queue, and answers as they go back: what can
  * be made to go wrong on the way is here.
  */
+#include <string.h>
+
 #include "security-chip/nsm/nsm.h"
 
 static struct nsm *of_device(struct virtio_device *device)
@@ -90,6 +92,8 @@ static void forget(struct virtio_device *device)
 	rt_timer_stop(nsm->fn->loop, &nsm->late);
 	nsm_signer_cancel(nsm->signer);
 	nsm->state->is_answered = false;
+	/* A guest's random numbers are not for a core or a successor. */
+	explicit_bzero(nsm->state->response, nsm->state->response_bytes);
 	nsm->state->response_bytes = 0;
 }
 

@@ -168,6 +168,19 @@ Test(nsm_queue, requests_and_room_may_be_in_pieces)
 	cr_expect_eq(length, 278);
 }
 
+/* Random numbers are the guest's secret. */
+Test(nsm_queue, an_answer_that_was_delivered_is_forgotten)
+{
+	static const uint8_t zero[NSM_RESPONSE_BYTES];
+	const struct nsm_state *state;
+
+	start(NULL);
+	state = bench.fn->device_state;
+	expect_it_works();
+	nsm_settle(&bench);
+	cr_expect_arr_eq(state->response, zero, sizeof zero);
+}
+
 Test(nsm_queue, several_requests_at_once_are_answered_in_order)
 {
 	uint32_t id, length;
