@@ -5,7 +5,7 @@
  * told to do things in ways that no driver should.
  *
  * Errors are those of bus.h, and -EPROTO: the device breaks a rule, which
- * host_nsm_why() names; -ENODEV: it is no such device.
+ * host_nsm_why() names while the driver is open; -ENODEV: it is no such device.
  */
 #ifndef HOST_DRIVER_NSM_HOST_H
 #define HOST_DRIVER_NSM_HOST_H

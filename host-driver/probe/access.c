@@ -52,6 +52,8 @@ static const char *outcome(const struct probe *p, int rc, char text[64])
 		snprintf(text, 64, "the server hung up");
 	else if (rc == -EPROTO && p->ena && host_ena_why(p->ena)[0])
 		snprintf(text, 64, "%s", host_ena_why(p->ena));
+	else if (rc == -EPROTO && p->nsm && host_nsm_why(p->nsm)[0])
+		snprintf(text, 64, "%s", host_nsm_why(p->nsm));
 	else if (rc < 0)
 		snprintf(text, 64, "%s", rt_errno_name(rc));
 	else if (p->ena)

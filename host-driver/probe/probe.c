@@ -37,7 +37,7 @@ static const struct argp_option table[] = {
 	  "Patience for a command or a reset (default: 10000)", 1 },
 	{ "write", KEY_WRITE, NULL, 0,
 	  "Try rules that write: some blocks at the end of the namespace, "
-	  "which are put back",
+	  "which are put back; PCRs, which are not",
 	  1 },
 	{ NULL, 0, NULL, 0, "Help:", -1 },
 	{ 0 },
@@ -113,9 +113,9 @@ static const struct argp argp = {
 	.parser = parse,
 	.args_doc = "ADDRESS",
 	.doc = "nitro-probe tells what a PCIe function is and whether it keeps "
-	       "the rules of PCI, of vfio-user, and of NVM Express or the "
-	       "Elastic "
-	       "Network Adapter."
+	       "the rules of PCI, of vfio-user, and of NVM Express, the "
+	       "Elastic Network Adapter, or virtio and the Nitro Secure "
+	       "Module."
 	       "\vADDRESS is a vfio-user socket (a directory means its "
 	       "\"cntrl\"), or the address of a PCI function of this machine "
 	       "that is bound to vfio-pci: 0000:00:04.0.\n\n"

@@ -22,6 +22,7 @@
 
 #include "host-driver/bus.h"
 #include "host-driver/ena_io.h"
+#include "host-driver/nsm_host.h"
 #include "host-driver/nvme_host.h"
 #include "host-driver/scan.h"
 
@@ -40,10 +41,11 @@ enum probe_verdict { PROBE_HOLDS, PROBE_BROKEN, PROBE_SKIPPED };
 
 /* What a rule finds when it begins; each has what those before it have. */
 enum probe_need {
-	PROBE_BUS,   /* a function that answers */
-	PROBE_OFF,   /* bus mastering, and the controller disabled */
-	PROBE_ADMIN, /* CSTS.RDY and admin queues, or all but queues */
-	PROBE_IO,    /* I/O queue pair 1, and a namespace; or tx and rx */
+	PROBE_BUS, /* a function that answers */
+	PROBE_OFF, /* bus mastering, and the controller disabled */
+	/* CSTS.RDY and admin queues; all but queues; DRIVER_OK and a queue */
+	PROBE_ADMIN,
+	PROBE_IO, /* I/O queue pair 1, and a namespace; or tx and rx */
 };
 
 enum probe_flag {
@@ -53,6 +55,8 @@ enum probe_flag {
 	 * where something is in its way. */
 	PROBE_CONFINED = 1u << 2,
 	PROBE_ENA = 1u << 3, /* of a network adapter, others of NVMe */
+	PROBE_NSM = 1u << 4, /* of a security module */
+	PROBE_ANY = 1u << 5, /* of all three */
 };
 
 struct probe {
@@ -66,6 +70,14 @@ struct probe {
 	struct host_ena_rx *rx;
 	struct probe_peer *peer;         /* NULL: none */
 	struct host_ena_facts ena_facts; /* what it said at first */
+	/* A security module, its driver, and the last answer. */
+	bool is_nsm;
+	struct host_nsm *nsm; /* NULL: it has not been started */
+	uint8_t nsm_answer[NSM_RESPONSE_BYTES];
+	size_t nsm_size;
+	char nsm_module[101]; /* what it said at first, as the next */
+	uint64_t nsm_features;
+	uint16_t nsm_entries;
 	bool is_socket;
 	bool is_confined;  /* it reaches the memory that it was given only */
 	bool is_hopeless;  /* it cannot be made ready any more */

@@ -111,10 +111,10 @@ static json_t *describe_interrupts(const struct probe *p)
 /* Up to the spaces at the end, and what is not ASCII as question marks. */
 static json_t *text_field(const char *field, size_t size)
 {
-	char text[64];
+	char text[128];
 	size_t length = 0;
 
-	for (size_t i = 0; i < size && field[i]; i++) {
+	for (size_t i = 0; i < size && i < sizeof text && field[i]; i++) {
 		text[i] = field[i];
 		if (text[i] < ' ' || text[i] > '~')
 			text[i] = '?';
@@ -139,6 +139,14 @@ static json_t *describe_ena(const struct probe *p)
 			 "capabilities",
 			 (json_int_t)le32_get(f->attr.capabilities),
 			 "llq_queues", (int)le32_get(f->llq.max_llq_num));
+}
+
+static json_t *describe_nsm(const struct probe *p)
+{
+	return json_pack("{s:o, s:I, s:i}", "module_id",
+			 text_field(p->nsm_module, sizeof p->nsm_module),
+			 "features", (json_int_t)p->nsm_features,
+			 "queue_entries", p->nsm_entries);
 }
 
 static json_t *describe_nvme(const struct probe *p)
@@ -189,6 +197,8 @@ static json_t *describe(const struct probe *p)
 		json_object_set_new(object, "nvme", describe_nvme(p));
 	if (p->ena)
 		json_object_set_new(object, "ena", describe_ena(p));
+	if (p->is_nsm)
+		json_object_set_new(object, "nsm", describe_nsm(p));
 	return object;
 }
 
@@ -254,6 +264,15 @@ static void print_ena(json_t *n)
 	       (int)number(n, "queues"), (unsigned int)number(n, "features"));
 }
 
+static void print_nsm(json_t *n)
+{
+	if (!n)
+		return;
+	printf("  NSM: module %s, features %llxh, a queue of %d entries\n",
+	       word(n, "module_id"), (unsigned long long)number(n, "features"),
+	       (int)number(n, "queue_entries"));
+}
+
 static void print_nvme(json_t *n)
 {
 	if (!n)
@@ -293,6 +312,7 @@ struct probe_report *probe_report_begin(const struct probe *p)
 	print_parts(function);
 	print_nvme(json_object_get(function, "nvme"));
 	print_ena(json_object_get(function, "ena"));
+	print_nsm(json_object_get(function, "nsm"));
 	printf("\n");
 	json_decref(function);
 	return report;

@@ -18,6 +18,7 @@
 #include "firmware/rt/error.h"
 #include "firmware/rt/scope.h"
 #include "host-driver/probe/ena.h"
+#include "host-driver/probe/nsm.h"
 #include "host-driver/probe/probe.h"
 
 #define MEMORY_IOVA  UINT64_C(0x40000000)
@@ -65,9 +66,12 @@ bool probe_is_chosen(const struct probe *p, const struct probe_rule *rule)
 
 bool probe_is_about(const struct probe *p, const struct probe_rule *rule)
 {
-	if (p->ena)
-		return rule->flags & PROBE_ENA || rule->need == PROBE_BUS;
-	return !(rule->flags & PROBE_ENA);
+	unsigned int kinds = rule->flags & (PROBE_ENA | PROBE_NSM);
+	unsigned int kind = p->ena ? PROBE_ENA : p->is_nsm ? PROBE_NSM : 0;
+
+	if (rule->flags & PROBE_ANY || kinds == kind)
+		return true;
+	return !kinds && rule->need == PROBE_BUS;
 }
 
 /* --- Preparation ---------------------------------------------------------- */
@@ -156,6 +160,8 @@ static int prepare(struct probe *p, enum probe_need need)
 	}
 	if (p->ena)
 		return probe_ena_prepare(p, need);
+	if (p->is_nsm)
+		return probe_nsm_prepare(p, need);
 	return p->nvme ? prepare_nvme(p, need) : 0;
 }
 
@@ -165,7 +171,7 @@ static const char *not_for(const struct probe *p, const struct probe_rule *rule)
 {
 	if (p->is_hopeless)
 		return "the controller cannot be made ready any more";
-	if (!p->nvme && !p->ena && rule->need > PROBE_BUS)
+	if (!p->nvme && !p->ena && !p->is_nsm && rule->need > PROBE_BUS)
 		return "not an NVMe controller";
 	if ((rule->flags & PROBE_SOCKET) && !p->is_socket)
 		return "not reached through a vfio-user socket";
@@ -269,12 +275,14 @@ static int open_function(struct probe *p, struct rt_error *error)
 		rc = open_nvme(p, error);
 	if (rc == 0 && probe_is_ena(p))
 		rc = probe_ena_open(p, error);
+	p->is_nsm = probe_is_nsm(p);
 	return rc;
 }
 
 void probe_close(struct probe *p)
 {
 	probe_ena_close(p);
+	host_nsm_close(&p->nsm);
 	host_nvme_close(&p->nvme);
 	host_close(&p->fn);
 }
@@ -367,6 +375,8 @@ int probe_open(struct probe *p, struct rt_error *error)
 		survey(p);
 	if (rc == 0 && p->ena)
 		probe_ena_survey(p);
+	if (rc == 0 && p->is_nsm)
+		probe_nsm_survey(p);
 	if (rc == 0 && !p->fn)
 		return rt_error_set(error, -ECONNRESET,
 				    "%s has gone while it was asked",

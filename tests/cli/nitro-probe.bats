@@ -104,6 +104,19 @@ print(*json.load(sys.stdin)["properties"]["functions"]["items"]["oneOf"][0]
 	EOF
 }
 
+@test "a security module keeps all rules, and is told as the manual has it" {
+	printf 'functions:\n  - nsm: { name: nsm0, module-id: i-1-enc2 }\n' \
+		>card.yaml
+	start_card card.yaml
+	run -0 "$probe" --write "$dir/nsm0.sock"
+	says "1af4:1061" "NSM: module i-1-enc2" "ok    pci.capability-ids" \
+		"ok    virtio-queue.early" "ok    nsm-pcr.kept" " 0 broken, "
+	grep -c "^skip  \(virtio\|nsm\)" <<<"$output" && return 1
+	run -0 "$probe" --json --only 'nsm-document.*' "$dir/nsm0.sock"
+	says '"module_id": "i-1-enc2"' '"queue_entries": 64' '"holds": 5'
+	grep -qF '*module_id*' "$man"
+}
+
 @test "a broken rule is told apart, and ends it with 1" {
 	export NITRO_MISTAKE=version_differs
 	card=$(dirname "$card")/nitro-card-wrong

@@ -18,6 +18,7 @@ cat >"$dir/card.yaml" <<-END
 	  - ebs: { name: nvme0, profile: nvme-1, volume: { memory: 8MiB } }
 	  - ena: { name: eth0, switch: lan }
 	  - ena: { name: eth1, switch: lan }
+	  - nsm: { name: nsm0 }
 END
 
 export NITRO_MISTAKE=$mistake
@@ -29,7 +30,7 @@ until grep -q 'control on' "$dir/log"; do
 done
 
 if [ -z "$mistake" ]; then
-	for function in ebs0 is0 nvme0; do
+	for function in ebs0 is0 nvme0 nsm0; do
 		"$build/nitro-probe" --write "$dir/$function.sock"
 	done
 	"$build/nitro-probe" --peer "$dir/eth1.sock" "$dir/eth0.sock"
@@ -41,6 +42,7 @@ function=ebs0
 words=()
 case $rule in
 shadow.*) function=nvme0 ;;
+virtio-* | nsm-*) function=nsm0 ;;
 ena-*) function=eth0 words=(--peer "$dir/eth1.sock") ;;
 esac
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The card's own objects with one mistake, which $NITRO_MISTAKE chooses from
- * mistakes.def.  Each function here stands before one of the card's (ld --wrap)
- * and calls it; there is no trace of this in the card.
- *
- * WRAP is at the start of a line: CMakeLists.txt reads the names from here.
+ * mistakes.def.  Each function here and in nsm.c stands before one of the
+ * card's (ld --wrap) and calls it; there is no trace of this in the card.
  */
+#include "tests/wrong/wrong.h"
+
 #include <errno.h>
 #include <linux/pci_regs.h>
 #include <stdio.h>
@@ -23,13 +23,6 @@
 #define LATE_NS    (5 * RT_NS_PER_MS)
 #define LATE_TIMES 200
 #define VERSION9   0x00090000u
-
-enum mistake {
-	NO_MISTAKE,
-#define MISTAKE(name, rule, sentence) M_##name,
-#include "tests/wrong/mistakes.def"
-#undef MISTAKE
-};
 
 static const char *const names[] = {
 	[NO_MISTAKE] = "",
@@ -50,7 +43,7 @@ static enum mistake choose(void)
 }
 
 /* The environment does not change, so several threads may look at once. */
-static bool makes(enum mistake mistake)
+bool makes(enum mistake mistake)
 {
 	static _Thread_local int chosen = -1;
 
@@ -58,12 +51,6 @@ static bool makes(enum mistake mistake)
 		chosen = choose();
 	return (enum mistake)chosen == mistake;
 }
-
-/* What stands before name(): it may call __real_name(). */
-#define WRAP(type, name, ...)                                                  \
-	type __real_##name(__VA_ARGS__);                                       \
-	type __wrap_##name(__VA_ARGS__);                                       \
-	type __wrap_##name(__VA_ARGS__)
 
 /* --- PCI ------------------------------------------------------------------ */
 
@@ -98,7 +85,8 @@ static unsigned int made_queues;
 
 static bool forgets(enum pcie_reset_reason why)
 {
-	return (why == PCIE_RESET_FLR && makes(M_flr_forgotten)) ||
+	return (why == PCIE_RESET_FLR &&
+		(makes(M_flr_forgotten) || makes(M_virtio_flr_forgotten))) ||
 	       (why == PCIE_RESET_DETACH && makes(M_detach_forgotten));
 }
 
@@ -115,7 +103,9 @@ WRAP(int, pcie_function_reset, struct pcie_function *fn,
 
 WRAP(bool, pcie_bus_master_is_on, const struct pcie_function *fn)
 {
-	return makes(M_bus_master_ignored) || __real_pcie_bus_master_is_on(fn);
+	return makes(M_bus_master_ignored) ||
+	       makes(M_virtio_bus_master_ignored) ||
+	       __real_pcie_bus_master_is_on(fn);
 }
 
 /* --- vfio-user ------------------------------------------------------------ */
@@ -235,6 +225,12 @@ static void start_late(struct pcie_function *fn)
 	late.timer.fired = send_late;
 	rt_timer_start(fn->loop, &late.timer,
 		       rt_loop_now_ns(fn->loop) + LATE_NS);
+}
+
+void write_late(struct pcie_function *fn, unsigned long long iova)
+{
+	late.iova = iova;
+	start_late(fn);
 }
 
 static bool is_disable(const void *store, uint64_t offset, uint64_t value)
