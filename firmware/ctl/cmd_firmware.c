@@ -297,6 +297,13 @@ static void print_flash(const json_t *flash)
 	}
 }
 
+static enum ctl_exit not_told(void)
+{
+	ctl_complain("nitro-rom --status does not answer in JSON; is it as new "
+		     "as this nitroctl?");
+	return CTL_REFUSED;
+}
+
 static enum ctl_exit show(const struct firmware *firmware)
 {
 	enum ctl_exit status = CTL_REFUSED;
@@ -315,6 +322,8 @@ static enum ctl_exit show(const struct firmware *firmware)
 		status = ctl_print_json(flash);
 	else if (flash)
 		print_flash(flash);
+	else if (status == CTL_DONE)
+		status = not_told();
 	json_decref(flash);
 	return status;
 }

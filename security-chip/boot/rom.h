@@ -38,6 +38,13 @@ enum sec_reason rom_start(struct rom *rom, const struct sec_stage *stage);
 /* Wait for its end; its exit status.  Signals that ask us to end go to it. */
 int rom_wait(struct rom *rom);
 
+/*
+ * Take a signal from rom->signals: those that ask us to end set must_end, and
+ * go on to the card.
+ */
+void rom_take_signal(struct rom *rom);
+uint64_t rom_now_ms(void);
+
 /* rom_held.c: answer on the control socket until told to end. */
 int rom_held(struct rom *rom);
 

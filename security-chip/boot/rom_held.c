@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A card in reset: no function listens; on the control socket it says why.  One
- * client after the other is served, a line at a time; one that is slow to ask
- * makes the others wait a second and no longer.
+ * client after the other is served, a line at a time; none makes the others
+ * wait for its requests longer than a second in all.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -23,7 +23,7 @@
 
 #define WHO        "rom"
 #define LINE_BYTES 4096
-#define PATIENCE   1000 /* ms */
+#define PATIENCE   1000 /* ms; for all requests of one client */
 #define CALLS      64   /* of one client */
 
 /* Codes of JSON-RPC 2.0, and the card's own for "not now". */
@@ -88,22 +88,32 @@ static bool send_line(int client, json_t *json)
 	return is_sent;
 }
 
-static bool has_input(const struct rom *rom, int client)
+/* False: its time is up, or ours. */
+static bool has_input(struct rom *rom, int client, uint64_t end_ms)
 {
 	struct pollfd fds[] = { { .fd = client, .events = POLLIN },
 				{ .fd = rom->signals, .events = POLLIN } };
+	uint64_t now;
 
-	return poll(fds, 2, PATIENCE) > 0 && fds[0].revents;
+	while ((now = rom_now_ms()) < end_ms && !rom->must_end) {
+		if (poll(fds, 2, (int)(end_ms - now)) <= 0)
+			continue;
+		if (fds[1].revents)
+			rom_take_signal(rom);
+		if (fds[0].revents)
+			return true;
+	}
+	return false;
 }
 
 /* A line with its newline; 0: there is none, or it is too long. */
-static size_t read_line(const struct rom *rom, int client,
+static size_t read_line(struct rom *rom, int client, uint64_t end_ms,
 			char line[LINE_BYTES])
 {
 	size_t size = 0;
 	ssize_t n;
 
-	while (size < LINE_BYTES && has_input(rom, client)) {
+	while (size < LINE_BYTES && has_input(rom, client, end_ms)) {
 		n = recv(client, line + size, 1, 0);
 		if (n != 1)
 			return 0;
@@ -116,6 +126,7 @@ static size_t read_line(const struct rom *rom, int client,
 static void serve(struct rom *rom, int client)
 {
 	struct timeval patience = { .tv_sec = PATIENCE / 1000 };
+	uint64_t end_ms = rom_now_ms() + PATIENCE;
 	char line[LINE_BYTES];
 	bool is_there;
 	size_t size;
@@ -127,7 +138,7 @@ static void serve(struct rom *rom, int client)
 				  "method", "event", "params", "event", "hello",
 				  "version", NITRO_VERSION));
 	for (int i = 0; i < CALLS && is_there && !rom->must_end; i++) {
-		size = read_line(rom, client, line);
+		size = read_line(rom, client, end_ms, line);
 		is_there = size && send_line(client, answer(rom, line, size));
 	}
 }
@@ -159,9 +170,10 @@ static void serve_all(struct rom *rom, int fd)
 	while (!rom->must_end) {
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)
 			break;
+		/* Such as the end of a program that was taken back. */
 		if (fds[1].revents)
-			break;
-		if (fds[0].revents) {
+			rom_take_signal(rom);
+		if (fds[0].revents && !rom->must_end) {
 			RT_FD int client =
 				accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 

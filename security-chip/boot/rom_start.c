@@ -22,10 +22,13 @@
 #include "firmware/rt/scope.h"
 #include "security-chip/boot/rom.h"
 
-#define WHO            "rom"
-#define END_MS         3000
-#define WORDS          8
-#define NAME_MAX_BYTES 32
+#define WHO    "rom"
+#define END_MS 3000
+#define WORDS  8
+
+/* In the pipe: by the card (sec_boot_ready()), or by us in its place. */
+#define READY       'R'
+#define NOT_STARTED 'X'
 
 extern char **environ;
 
@@ -77,14 +80,33 @@ static int make_handover(struct rom *rom, const struct sec_stage *stage,
 
 /* ---- The child ---- */
 
-/* What makes the loader load something else stays here. */
+/*
+ * Loaders and libraries take orders from more names than anybody knows, some
+ * of them to load something (LD_PRELOAD, OPENSSL_CONF, GCONV_PATH); so what
+ * the card itself asks for reaches it, and nothing else.
+ */
+static bool is_asked_for(const char *variable)
+{
+	static const char *const names[] = {
+		"HOME=",
+		"NOTIFY_SOCKET=",
+		"STATE_DIRECTORY=",
+		"XDG_RUNTIME_DIR=",
+		"XDG_STATE_HOME=",
+	};
+
+	for (size_t i = 0; i < RT_COUNT(names); i++)
+		if (!strncmp(variable, names[i], strlen(names[i])))
+			return true;
+	return false;
+}
+
 static void clean_environment(void)
 {
 	char **out = environ;
 
 	for (char **in = environ; *in; in++)
-		if (strncmp(*in, "LD_", 3) != 0 &&
-		    strncmp(*in, "GLIBC_TUNABLES=", 15) != 0)
+		if (is_asked_for(*in))
 			*out++ = *in;
 	*out = NULL;
 }
@@ -124,7 +146,7 @@ __attribute__((noreturn)) static void become(struct rom *rom,
 	fexecve(stage->parts[SEC_PART_PROGRAM], words, environ);
 	fprintf(stderr, "nitro-rom: cannot start the program: %s\n",
 		strerror(errno));
-	_exit(127);
+	_exit(write(ready, &(char){ NOT_STARTED }, 1) == 1 ? 127 : 126);
 }
 
 /* ---- Waiting ---- */
@@ -138,8 +160,7 @@ static bool has_ended(struct rom *rom, int *out_status)
 	return true;
 }
 
-/* Take a signal; those that ask us to end go on to the card. */
-static void take_signal(struct rom *rom)
+void rom_take_signal(struct rom *rom)
 {
 	struct signalfd_siginfo info;
 
@@ -151,19 +172,19 @@ static void take_signal(struct rom *rom)
 		kill(rom->card, SIGTERM);
 }
 
-static uint64_t now_ms(void)
+uint64_t rom_now_ms(void)
 {
 	return rt_clock_now_ns(&(struct rt_clock){ 0 }) / RT_NS_PER_MS;
 }
 
 static void end_card(struct rom *rom)
 {
-	uint64_t end = now_ms() + END_MS;
+	uint64_t end = rom_now_ms() + END_MS;
 	int status;
 
 	if (rom->card)
 		kill(rom->card, SIGTERM);
-	while (!has_ended(rom, &status) && now_ms() < end)
+	while (!has_ended(rom, &status) && rom_now_ms() < end)
 		poll(NULL, 0, 10);
 	if (!rom->card)
 		return;
@@ -172,23 +193,32 @@ static void end_card(struct rom *rom)
 	rom->card = 0;
 }
 
+/* What the child has to say: one byte, or its end. */
+static enum sec_reason hear(int ready)
+{
+	char byte;
+
+	if (read(ready, &byte, 1) != 1)
+		return SEC_REASON_SELF_TEST_FAILED;
+	return byte == READY         ? SEC_REASON_GOOD
+	       : byte == NOT_STARTED ? SEC_REASON_START_FAILED
+				     : SEC_REASON_SELF_TEST_FAILED;
+}
+
 static enum sec_reason wait_until_ready(struct rom *rom, int ready)
 {
-	uint64_t end = now_ms() + rom->options->watchdog_s * UINT64_C(1000);
+	uint64_t end = rom_now_ms() + rom->options->watchdog_s * UINT64_C(1000);
 	struct pollfd fds[] = { { .fd = ready, .events = POLLIN },
 				{ .fd = rom->signals, .events = POLLIN } };
 	uint64_t now;
-	char byte;
 
-	while ((now = now_ms()) < end && !rom->must_end) {
+	while ((now = rom_now_ms()) < end && !rom->must_end) {
 		if (poll(fds, 2, (int)(end - now)) <= 0)
 			continue;
 		if (fds[1].revents)
-			take_signal(rom);
+			rom_take_signal(rom);
 		if (fds[0].revents)
-			return read(ready, &byte, 1) == 1 && byte == 'R'
-				       ? SEC_REASON_GOOD
-				       : SEC_REASON_SELF_TEST_FAILED;
+			return hear(ready);
 	}
 	return SEC_REASON_SELF_TEST_SILENT;
 }
@@ -225,7 +255,7 @@ int rom_wait(struct rom *rom)
 
 	while (!has_ended(rom, &status))
 		if (poll(&fd, 1, -1) > 0)
-			take_signal(rom);
+			rom_take_signal(rom);
 	if (WIFSIGNALED(status)) {
 		rt_log_error(WHO, "the card was ended by SIG%s",
 			     sigabbrev_np(WTERMSIG(status)));

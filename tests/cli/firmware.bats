@@ -69,18 +69,31 @@ a_used_flash()
 	stop_rom
 }
 
-# flip FILE BYTE: one bit of it.
+# a_quiet_trial: on trial is a program that never says that it is ready.
+a_quiet_trial()
+{
+	cat >silent.c <<-'EOF'
+		#include <unistd.h>
+		int main(void) { sleep(1000); }
+	EOF
+	cc -o silent silent.c
+	image quiet 4 --program silent
+	install_image quiet
+}
+
+# flip FILE BYTE [MASK]: one bit of it, or those of the mask.
 flip()
 {
 	/usr/bin/python3 - "$@" <<-'EOF'
 		import os, sys
 		path, at = sys.argv[1], int(sys.argv[2])
+		mask = int(sys.argv[3], 0) if len(sys.argv) > 3 else 1
 		os.chmod(path, 0o600)
 		with open(path, "r+b") as file:
 		    file.seek(at, os.SEEK_END if at < 0 else os.SEEK_SET)
 		    byte = file.read(1)[0]
 		    file.seek(-1, os.SEEK_CUR)
-		    file.write(bytes([byte ^ 1]))
+		    file.write(bytes([byte ^ mask]))
 	EOF
 }
 
@@ -248,6 +261,69 @@ refused_for()
 	refused_for manifest-malformed
 }
 
+@test "what is told of a manifest is text, whatever was done to it" {
+	rom
+	a_used_flash
+	# The version's first letter: no UTF-8 any more.
+	at=$(grep -obUaP '\x650\.1\.0' flash/a/manifest | cut -d: -f1)
+	flip flash/a/manifest $((at + 1)) 0x80
+	run -0 "$ctl" firmware status --flash flash
+	says "slot a: manifest-malformed"
+	refused_for manifest-malformed
+}
+
+# sign_in_order IMAGE PART...: its manifest anew, by the owner's key, with its
+# parts in that order; by other means than ours.
+sign_in_order()
+{
+	/usr/bin/python3 - "$@" <<-'EOF'
+		import hashlib, os, sys
+		import cbor2
+		from cryptography.hazmat.primitives import hashes, serialization
+		from cryptography.hazmat.primitives.asymmetric import ec, utils
+		image, *parts = sys.argv[1:]
+		with open("owner.pem", "rb") as file:
+		    key = serialization.load_pem_private_key(file.read(), None)
+		point = key.public_key().public_bytes(
+		    serialization.Encoding.X962,
+		    serialization.PublicFormat.UncompressedPoint)
+		listed = []
+		for part in parts:
+		    with open(f"{image}/{part}", "rb") as file:
+		        data = file.read()
+		    listed.append([part, len(data), hashlib.sha384(data).digest()])
+		protected = cbor2.dumps({1: -35})
+		payload = cbor2.dumps({1: 1, 2: "0.1.0", 3: 3, 4: point, 5: listed})
+		r, s = utils.decode_dss_signature(key.sign(
+		    cbor2.dumps(["Signature1", protected, b"", payload]),
+		    ec.ECDSA(hashes.SHA384())))
+		signature = r.to_bytes(48, "big") + s.to_bytes(48, "big")
+		with open(f"{image}/manifest", "wb") as file:
+		    file.write(cbor2.dumps(cbor2.CBORTag(
+		        18, [protected, {}, payload, signature])))
+	EOF
+}
+
+@test "stages that the owner signed in the wrong order hold the card" {
+	rom
+	a_used_flash
+	chmod 0600 flash/a/manifest
+	sign_in_order flash/a card.yaml nitro-card nitro-user-net
+	refused_for wrong-order
+	sign_in_order flash/a nitro-card nitro-user-net card.yaml
+	refused_for wrong-order
+	sign_in_order flash/a nitro-card nitro-card
+	refused_for wrong-order
+	# And the gate does not let it in.
+	cp -r good unordered
+	sign_in_order unordered card.yaml nitro-card
+	denied wrong-order unordered
+	# What others sign as the manual has it is as good as what we do.
+	sign_in_order flash/a nitro-card card.yaml nitro-user-net
+	start_rom
+	released
+}
+
 @test "a bit in the user-mode network's program holds the card" {
 	rom
 	a_used_flash
@@ -352,16 +428,59 @@ refused_for()
 	says "floor 3" "slot a: good" "active" "its trial failed: self-test-failed"
 }
 
+@test "a program that does not come to life, with no other, holds the card" {
+	rom
+	a_flash
+	sed -i 's/memory: 16MiB/file: missing.img/' card.yaml
+	image broken 4
+	install_image broken
+	start_rom
+	held self-test-failed
+}
+
+@test "a program that says nothing, with no other, holds the card" {
+	rom
+	a_flash
+	a_quiet_trial
+	start_rom --watchdog 2
+	held self-test-silent
+	# It stays so, and goes on answering.
+	sleep 1
+	held self-test-silent
+}
+
+@test "a program that is none is told from one that failed" {
+	rom
+	a_flash
+	image text 4 --program card.yaml
+	install_image text
+	start_rom
+	held start-failed
+	grep -q 'cannot start the program: Exec format error' rom.log
+}
+
+@test "who is slow to ask a held card does not keep it from others" {
+	rom
+	start_rom
+	/usr/bin/python3 - "$dir/control.sock" <<-'EOF'
+		import socket, sys, time
+		with socket.socket(socket.AF_UNIX) as client:
+		    client.connect(sys.argv[1])
+		    for _ in range(300):
+		        try:
+		            client.send(b"x")
+		        except BrokenPipeError:
+		            sys.exit()
+		        time.sleep(0.1)
+		sys.exit("it listens to this one only")
+	EOF
+	held flash-missing
+}
+
 @test "a program that says nothing is taken back" {
 	rom
 	a_used_flash
-	cat >silent.c <<-'EOF'
-		#include <unistd.h>
-		int main(void) { sleep(1000); }
-	EOF
-	cc -o silent silent.c
-	image quiet 4 --program silent
-	install_image quiet
+	a_quiet_trial
 	start_rom --watchdog 2
 	released
 	run -0 "$ctl" -s "$dir" boot-status
@@ -373,13 +492,7 @@ refused_for()
 @test "a trial that a crash interrupted is not repeated" {
 	rom
 	a_used_flash
-	cat >silent.c <<-'EOF'
-		#include <unistd.h>
-		int main(void) { sleep(1000); }
-	EOF
-	cc -o silent silent.c
-	image quiet 4 --program silent
-	install_image quiet
+	a_quiet_trial
 	"$rom" --flash flash --socket-dir "$dir" >rom.log 2>&1 3>&- &
 	card_pid=$!
 	until grep -q 'RELEASED slot b' rom.log; do sleep 0.05; done
@@ -394,13 +507,7 @@ refused_for()
 @test "a trial that was told to end has its trial still" {
 	rom
 	a_used_flash
-	cat >silent.c <<-'EOF'
-		#include <unistd.h>
-		int main(void) { sleep(1000); }
-	EOF
-	cc -o silent silent.c
-	image quiet 4 --program silent
-	install_image quiet
+	a_quiet_trial
 	"$rom" --flash flash --socket-dir "$dir" >rom.log 2>&1 3>&- &
 	card_pid=$!
 	until grep -q 'RELEASED slot b' rom.log; do sleep 0.05; done
@@ -503,10 +610,19 @@ denied()
 @test "what makes a loader load something else does not reach the card" {
 	rom
 	a_flash
+	export OPENSSL_MODULES=/nowhere GCONV_PATH=/nowhere WHATEVER=else
 	LD_LIBRARY_PATH=/nowhere start_rom
 	released
 	child=$(pgrep -P "$card_pid")
-	run -1 grep -aq 'LD_LIBRARY_PATH=' "/proc/$child/environ"
+	tr '\0' '\n' <"/proc/$child/environ" | cut -d= -f1 | sort >names
+	# What the card asks for itself, and nothing else.
+	for name in $(cat names); do
+		case $name in
+		HOME | NOTIFY_SOCKET | STATE_DIRECTORY | XDG_*) ;;
+		*) echo "$name"; return 1 ;;
+		esac
+	done
+	grep -qx STATE_DIRECTORY names
 }
 
 @test "the device's secret is not in the card" {
