@@ -202,7 +202,7 @@ int sec_flash_init(const char *path, const uint8_t owner[SEC_DIGEST_BYTES],
 enum sec_reason sec_flash_open(const char *path, struct sec_flash *flash)
 {
 	enum sec_reason reason;
-	struct fuses fuses;
+	struct fuses fuses = { 0 };
 
 	*flash = (struct sec_flash){ .dir = open_dir(path) };
 	if (flash->dir < 0)

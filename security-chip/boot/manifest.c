@@ -34,6 +34,7 @@ struct reader {
 	const uint8_t *at;
 	size_t left;
 	bool is_bad;
+	bool is_unordered; /* it is bad, for a part in another one's place */
 };
 
 static void took_u8(void *item, uint8_t value)
@@ -151,19 +152,31 @@ static void take_version(struct reader *reader, char out[SEC_VERSION_TEXT])
 	out[item.value] = '\0';
 }
 
+static bool is_named(const struct item *item, const char *name)
+{
+	return item->bytes && item->value == strlen(name) &&
+	       !memcmp(item->bytes, name, item->value);
+}
+
+static void take_name(struct reader *reader, unsigned int part)
+{
+	struct item name = next(reader, TEXT);
+
+	if (!reader->is_bad && is_named(&name, sec_part_rules[part].name))
+		return;
+	for (unsigned int i = 0; i < SEC_PARTS; i++)
+		reader->is_unordered |= is_named(&name, sec_part_rules[i].name);
+	reader->is_bad = true;
+}
+
 static void take_part(struct reader *reader, struct sec_manifest *out,
 		      unsigned int part)
 {
 	const struct sec_part_rule *rule = &sec_part_rules[part];
-	struct item name, size;
+	struct item size;
 
 	expect(reader, ARRAY, 3);
-	name = next(reader, TEXT);
-	if (reader->is_bad || name.value != strlen(rule->name) ||
-	    memcmp(name.bytes, rule->name, name.value) != 0) {
-		reader->is_bad = true;
-		return;
-	}
+	take_name(reader, part);
 	size = next(reader, UINT);
 	if (!size.value || size.value > rule->max_bytes)
 		reader->is_bad = true;
@@ -206,13 +219,13 @@ static void take_protected(struct reader *reader)
 		reader->is_bad = true;
 }
 
-int sec_manifest_parse(const void *bytes, size_t size, struct sec_manifest *out)
+static int parse(const void *bytes, size_t size, struct sec_manifest *out)
 {
-	struct reader reader = { bytes, size, size > SEC_MANIFEST_BYTES };
+	struct reader reader = { bytes, size, size > SEC_MANIFEST_BYTES,
+				 false };
 	struct reader inner = { 0 };
 	struct item payload;
 
-	memset(out, 0, sizeof *out);
 	/* libcbor 0.8 has no such tag. */
 	take_head(&reader, SEC_COSE_SIGN1);
 	expect(&reader, ARRAY, 4);
@@ -222,14 +235,25 @@ int sec_manifest_parse(const void *bytes, size_t size, struct sec_manifest *out)
 	take_bytes(&reader, out->signature, SEC_SIGNATURE_BYTES);
 	if (reader.is_bad || reader.left)
 		return -EBADMSG;
-	inner = (struct reader){ payload.bytes, payload.value, false };
+	inner = (struct reader){ payload.bytes, payload.value, false, false };
 	take_payload(&inner, out);
 	if (inner.is_bad)
-		return -EBADMSG;
+		return inner.is_unordered ? -EPROTO : -EBADMSG;
 	out->to_be_signed_size = sec_manifest_to_be_signed(
 		payload.bytes, payload.value, out->to_be_signed,
 		sizeof out->to_be_signed);
 	if (!out->to_be_signed_size)
 		return -EBADMSG;
 	return sec_digest(payload.bytes, payload.value, out->payload_digest);
+}
+
+int sec_manifest_parse(const void *bytes, size_t size, struct sec_manifest *out)
+{
+	int status;
+
+	memset(out, 0, sizeof *out);
+	status = parse(bytes, size, out);
+	if (status)
+		memset(out, 0, sizeof *out);
+	return status;
 }

@@ -23,11 +23,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "security-chip/derive.h"
 #include "security-chip/measure.h"
 
 #define SEC_MANIFEST_BYTES  1024u /* at most */
 #define SEC_VERSION_TEXT    32u   /* with its end */
-#define SEC_POINT_BYTES     97u   /* P-384, uncompressed (SEC 1 2.3.3) */
 #define SEC_SIGNATURE_BYTES 96u   /* r and s */
 
 enum sec_part {
@@ -58,7 +58,11 @@ struct sec_manifest {
 	size_t to_be_signed_size;
 };
 
-/* Nothing is believed yet.  -EBADMSG: it is no manifest.  Any thread. */
+/*
+ * Nothing is believed yet.  -EBADMSG: it is no manifest; -EPROTO: it names its
+ * parts in another order than they come to run in.  *out is then all zeros.
+ * Any thread.
+ */
 int sec_manifest_parse(const void *bytes, size_t size,
 		       struct sec_manifest *out);
 

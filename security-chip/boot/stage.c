@@ -140,12 +140,15 @@ static enum sec_reason read_manifest(int dir, struct sec_stage *stage)
 			      O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 	uint8_t bytes[SEC_MANIFEST_BYTES + 1];
 	ssize_t size = fd < 0 ? -1 : read(fd, bytes, sizeof bytes);
+	int status;
 
 	if (size < 0)
 		return is_empty(dir) ? SEC_REASON_SLOT_EMPTY
 				     : SEC_REASON_MANIFEST_MISSING;
-	if (sec_manifest_parse(bytes, (size_t)size, &stage->manifest))
-		return SEC_REASON_MANIFEST_MALFORMED;
+	status = sec_manifest_parse(bytes, (size_t)size, &stage->manifest);
+	if (status)
+		return status == -EPROTO ? SEC_REASON_WRONG_ORDER
+					 : SEC_REASON_MANIFEST_MALFORMED;
 	memcpy(stage->manifest_bytes, bytes, (size_t)size);
 	stage->manifest_size = (size_t)size;
 	return SEC_REASON_GOOD;

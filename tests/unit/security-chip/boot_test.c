@@ -148,6 +148,24 @@ Test(sec_boot, each_byte_of_the_manifest_counts)
 	free(bytes);
 }
 
+/* Nothing of it is told, so that it need not be text. */
+Test(sec_boot, of_what_is_no_manifest_nothing_is_kept)
+{
+	static const struct sec_manifest nothing;
+	struct sec_manifest manifest;
+	size_t size;
+	char *bytes = rig_read(&rig, "image/manifest", &size);
+
+	for (size_t i = 0; i < size; i++) {
+		bytes[i] ^= (char)0x80;
+		if (sec_manifest_parse(bytes, size, &manifest))
+			cr_assert_arr_eq(&manifest, &nothing, sizeof manifest,
+					 "byte %zu", i);
+		bytes[i] ^= (char)0x80;
+	}
+	free(bytes);
+}
+
 Test(sec_boot, a_manifest_of_any_other_length_is_none)
 {
 	size_t size;
