@@ -43,16 +43,28 @@ static int open_file(int dir, const char *name, int flags, int *out,
 			    strerror(errno));
 }
 
-int sec_audit_open(int dir, struct rt_error *error)
+/* Not while another card writes it. */
+static int check_head(void)
 {
 	struct sec_audit_head head;
+	int status;
+
+	if (flock(audit.log, LOCK_SH))
+		return -errno;
+	status = sec_audit_head_read(audit.log, audit.head, &head);
+	flock(audit.log, LOCK_UN);
+	return status;
+}
+
+int sec_audit_open(int dir, struct rt_error *error)
+{
 	int status;
 
 	pthread_mutex_lock(&audit.mutex);
 	status = open_file(dir, "audit.log", O_APPEND, &audit.log, error);
 	if (!status)
 		status = open_file(dir, "audit.head", 0, &audit.head, error);
-	if (!status && sec_audit_head_read(audit.log, audit.head, &head)) {
+	if (!status && check_head()) {
 		status = rt_error_set(error, -EBADMSG,
 				      "the audit log was tampered with: "
 				      "security-chip/audit.head is damaged");

@@ -125,6 +125,22 @@ int sec_audit_head_read(int log, int fd, struct sec_audit_head *out)
 	return status;
 }
 
+/* The whole line, or nothing: half a one would look tampered with. */
+static int write_line(int log, const char *line, size_t length)
+{
+	ssize_t written = write(log, line, length);
+	int code = errno;
+	off_t end;
+
+	if (written == (ssize_t)length)
+		return 0;
+	if (written < 0)
+		return -code;
+	/* Most likely there was no room for more. */
+	end = lseek(log, 0, SEEK_CUR);
+	return end < 0 || ftruncate(log, end - written) ? -EIO : -ENOSPC;
+}
+
 int sec_audit_append(int log, int head_fd, struct sec_audit_head *head,
 		     const char *body)
 {
@@ -140,12 +156,11 @@ int sec_audit_append(int log, int head_fd, struct sec_audit_head *head,
 	head->count++;
 	head->size += (uint64_t)length;
 	status = seal(head, head->seal);
-	if (status)
-		return status;
-	if (write(log, line, (size_t)length) != length ||
-	    pwrite(head_fd, head, sizeof *head, 0) != sizeof *head)
-		return errno ? -errno : -EIO;
-	return 0;
+	if (!status)
+		status = write_line(log, line, (size_t)length);
+	if (!status && pwrite(head_fd, head, sizeof *head, 0) != sizeof *head)
+		status = -EIO;
+	return status;
 }
 
 /* ---- Checking ---- */

@@ -4,8 +4,10 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "firmware/rt/error.h"
@@ -186,6 +188,26 @@ Test(sec_audit, a_head_that_stayed_behind_catches_up)
 	cr_expect_eq(sec_audit_check(&records, &error), 0, "%s", error.text);
 	cr_expect_eq(records, 8);
 	free(head);
+}
+
+/* A full disk takes half a line. */
+Test(sec_audit, a_record_that_has_no_room_leaves_the_log_whole)
+{
+	struct rlimit limit, small;
+	size_t size;
+
+	write_five();
+	free(rig_read(&rig, LOG, &size));
+	signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	small = limit;
+	small.rlim_cur = size + 20;
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+	sec_audit("test.event", "lost");
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	sec_audit("test.event", "six");
+	cr_expect_eq(sec_audit_check(&records, &error), 0, "%s", error.text);
+	cr_expect_eq(records, 6);
 }
 
 Test(sec_audit, another_installations_log_does_not_check)
