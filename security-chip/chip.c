@@ -9,11 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/kdf.h>
-#include <openssl/params.h>
 #include <openssl/rand.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -25,6 +21,7 @@
 #include "firmware/rt/run_dir.h"
 #include "firmware/rt/scope.h"
 #include "security-chip/audit.h"
+#include "security-chip/derive.h"
 
 #define SECRET_BYTES 48
 #define SECRET_FILE  "secret"
@@ -199,30 +196,6 @@ int sec_chip_dir(void)
 	return chip_dir;
 }
 
-static int derive(const uint8_t secret[SECRET_BYTES], const char *label,
-		  void *out, size_t size)
-{
-	EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-	EVP_KDF_CTX *context = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
-	/* The library's parameters are not const, but it leaves them alone. */
-	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_utf8_string(
-			OSSL_KDF_PARAM_DIGEST, (char *)(uintptr_t) "SHA384", 0),
-		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY,
-						  (void *)(uintptr_t)secret,
-						  SECRET_BYTES),
-		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO,
-						  (void *)(uintptr_t)label,
-						  strlen(label)),
-		OSSL_PARAM_construct_end(),
-	};
-	int is_done = context && EVP_KDF_derive(context, out, size, params) > 0;
-
-	EVP_KDF_CTX_free(context);
-	EVP_KDF_free(kdf);
-	return is_done ? 0 : -EIO;
-}
-
 int sec_chip_secret(const char *label, void *out, size_t size)
 {
 	uint8_t secret[SECRET_BYTES];
@@ -232,7 +205,7 @@ int sec_chip_secret(const char *label, void *out, size_t size)
 		return -ENODEV;
 	status = read_secret(dir, secret);
 	if (!status)
-		status = derive(secret, label, out, size);
+		status = sec_derive(secret, sizeof secret, label, out, size);
 	OPENSSL_cleanse(secret, sizeof secret);
 	return status ? -EIO : 0;
 }

@@ -4,9 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/core_names.h>
-#include <openssl/ec.h>
-#include <openssl/param_build.h>
+#include <openssl/crypto.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <string.h>
@@ -15,14 +13,11 @@
 #include "firmware/rt/scope.h"
 #include "security-chip/attest/attest.h"
 #include "security-chip/chip.h"
+#include "security-chip/derive.h"
 
 /* 2019-10-28 14:28:05 to 2049-10-28 14:28:05: as long as the real one is. */
 #define ROOT_FROM_S INT64_C(1572272885)
 #define ROOT_TO_S   INT64_C(2519044085)
-
-/* 64 bits more than the order has, so that no key is likelier: FIPS 186-5
- * A.2.1. */
-#define SEED_BYTES 56u
 
 static const struct sec_name_part root_subject[] = {
 	{ "C", "ZZ" }, /* ISO 3166-1 leaves it to users: no country */
@@ -32,77 +27,14 @@ static const struct sec_name_part root_subject[] = {
 	{ 0 },
 };
 
-/* d = seed mod (n - 1) + 1. */
-static int scalar_from(const EC_GROUP *group, const uint8_t *seed, BIGNUM *d)
-{
-	BN_CTX *context = BN_CTX_new();
-	BIGNUM *order = BN_dup(EC_GROUP_get0_order(group));
-	int status = context && order && BN_sub_word(order, 1) &&
-				     BN_bin2bn(seed, SEED_BYTES, d) &&
-				     BN_mod(d, d, order, context) &&
-				     BN_add_word(d, 1)
-			     ? 0
-			     : -EIO;
-
-	BN_free(order);
-	BN_CTX_free(context);
-	return status;
-}
-
-static int key_of_params(OSSL_PARAM *params, EVP_PKEY **out)
-{
-	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
-	int status =
-		context && params && EVP_PKEY_fromdata_init(context) > 0 &&
-				EVP_PKEY_fromdata(context, out,
-						  EVP_PKEY_KEYPAIR, params) > 0
-			? 0
-			: -EIO;
-
-	EVP_PKEY_CTX_free(context);
-	return status;
-}
-
-static int key_of_scalar(const EC_GROUP *group, const BIGNUM *d, EVP_PKEY **out)
-{
-	OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
-	EC_POINT *point = EC_POINT_new(group);
-	OSSL_PARAM *params = NULL;
-	unsigned char encoded[97];
-	int status = -EIO;
-
-	if (build && point && EC_POINT_mul(group, point, d, NULL, NULL, NULL) &&
-	    EC_POINT_point2oct(group, point, POINT_CONVERSION_UNCOMPRESSED,
-			       encoded, sizeof encoded, NULL) &&
-	    OSSL_PARAM_BLD_push_utf8_string(build, OSSL_PKEY_PARAM_GROUP_NAME,
-					    "P-384", 0) &&
-	    OSSL_PARAM_BLD_push_octet_string(build, OSSL_PKEY_PARAM_PUB_KEY,
-					     encoded, sizeof encoded) &&
-	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_PRIV_KEY, d)) {
-		params = OSSL_PARAM_BLD_to_param(build);
-		status = key_of_params(params, out);
-	}
-	OSSL_PARAM_free(params);
-	OSSL_PARAM_BLD_free(build);
-	EC_POINT_free(point);
-	return status;
-}
-
 static int derive_key(EVP_PKEY **out)
 {
-	EC_GROUP *group = EC_GROUP_new_by_curve_name(NID_secp384r1);
-	BIGNUM *d = BN_secure_new();
-	uint8_t seed[SEED_BYTES];
-	int status;
+	uint8_t seed[SEC_KEY_SEED_BYTES];
+	int status = sec_chip_secret("attestation root key", seed, sizeof seed);
 
-	status = sec_chip_secret("attestation root key", seed, sizeof seed);
 	if (!status)
-		status = group && d && !scalar_from(group, seed, d)
-				 ? key_of_scalar(group, d, out)
-				 : -EIO;
+		status = sec_key_of_seed(seed, out);
 	OPENSSL_cleanse(seed, sizeof seed);
-	BN_clear_free(d);
-	EC_GROUP_free(group);
 	return status;
 }
 

@@ -270,7 +270,8 @@ int sec_boot_network(void)
 
 int sec_boot_secret(const char *label, void *out, size_t size)
 {
-	return boot.cdi ? sec_dice_secret(boot.cdi, label, out, size) : -ENODEV;
+	return boot.cdi ? sec_derive(boot.cdi, SEC_CDI_BYTES, label, out, size)
+			: -ENODEV;
 }
 
 json_t *sec_boot_status(void)

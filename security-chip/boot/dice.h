@@ -18,14 +18,7 @@ int sec_dice_cdi(const uint8_t uds[48],
 		 uint8_t registers[SEC_REGISTERS][SEC_DIGEST_BYTES],
 		 uint8_t out[SEC_CDI_BYTES]);
 
-/* size bytes (at most 12240), others for each label: HKDF-SHA384. */
-int sec_dice_secret(const uint8_t cdi[SEC_CDI_BYTES], const char *label,
-		    void *out, size_t size);
-
-/*
- * The public key, on P-384, whose private one is derived from the CDI: with
- * extra random bits (FIPS 186-5 A.2.1).
- */
+/* The public key, on P-384, whose private one is derived from the CDI. */
 int sec_dice_identity(const uint8_t cdi[SEC_CDI_BYTES],
 		      uint8_t out[SEC_POINT_BYTES]);
 

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>
 #include <openssl/evp.h>
@@ -69,18 +68,6 @@ static EVP_PKEY *read_key(const char *path, struct rt_error *error)
 	return NULL;
 }
 
-static bool get_point(EVP_PKEY *key, uint8_t out[SEC_POINT_BYTES])
-{
-	size_t size = 0;
-
-	return EVP_PKEY_set_utf8_string_param(
-		       key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
-		       OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_UNCOMPRESSED) &&
-	       EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY,
-					       out, SEC_POINT_BYTES, &size) &&
-	       size == SEC_POINT_BYTES;
-}
-
 int sec_sign_key_digest(const char *path, uint8_t out[SEC_DIGEST_BYTES],
 			struct rt_error *error)
 {
@@ -90,8 +77,9 @@ int sec_sign_key_digest(const char *path, uint8_t out[SEC_DIGEST_BYTES],
 
 	if (!key)
 		return error->code;
-	status = get_point(key, point) ? sec_digest(point, sizeof point, out)
-				       : -EIO;
+	status = sec_key_point(key, point);
+	if (!status)
+		status = sec_digest(point, sizeof point, out);
 	EVP_PKEY_free(key);
 	return status ? cannot(error, status, path) : 0;
 }
@@ -203,7 +191,7 @@ int sec_sign_image(const struct sec_sign_request *request,
 		return error->code;
 	snprintf(manifest.version, sizeof manifest.version, "%s",
 		 request->version);
-	if (!get_point(key, manifest.owner_key))
+	if (sec_key_point(key, manifest.owner_key))
 		status = cannot(error, -EIO, request->key);
 	else if (mkdir(request->image, 0755) && errno != EEXIST)
 		status = cannot(error, -errno, request->image);
