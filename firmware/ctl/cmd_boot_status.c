@@ -61,7 +61,8 @@ static void print_status(const json_t *status)
 	       ctl_number(status, "svn"), ctl_number(status, "floor"),
 	       ctl_number(status, "denied"));
 	if (ctl_text(status, "identity")[0])
-		printf("identity: %s\n", ctl_text(status, "identity"));
+		printf("device: %s\nidentity: %s\n", ctl_text(status, "device"),
+		       ctl_text(status, "identity"));
 	print_slots(json_object_get(status, "slots"));
 	print_registers(json_object_get(status, "registers"));
 	print_events(json_object_get(status, "events"));

@@ -278,6 +278,7 @@ static void print_flash(const json_t *flash)
 	       "\n",
 	       ctl_text(flash, "flash"), ctl_number(flash, "floor"),
 	       ctl_number(flash, "written"), ctl_number(flash, "denied"));
+	printf("device: %s\n", ctl_text(flash, "device"));
 	json_array_foreach(json_object_get(flash, "slots"), i, slot)
 	{
 		const char *failed = ctl_text(slot, "trial_failed");

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <openssl/ec.h>
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 
@@ -58,6 +59,23 @@ static int add_extension(X509 *x509, X509V3_CTX *context, int nid,
 	return is_added ? 0 : -EIO;
 }
 
+static int add_other(X509 *x509, const char *oid, const uint8_t *der,
+		     size_t size)
+{
+	ASN1_OBJECT *object = OBJ_txt2obj(oid, 1);
+	ASN1_OCTET_STRING *data = ASN1_OCTET_STRING_new();
+	X509_EXTENSION *extension = NULL;
+	int is_added;
+
+	if (object && data && ASN1_OCTET_STRING_set(data, der, (int)size))
+		extension = X509_EXTENSION_create_by_OBJ(NULL, object, 0, data);
+	is_added = extension && X509_add_ext(x509, extension, -1);
+	X509_EXTENSION_free(extension);
+	ASN1_OCTET_STRING_free(data);
+	ASN1_OBJECT_free(object);
+	return is_added ? 0 : -EIO;
+}
+
 static int add_extensions(X509 *x509, X509 *issuer,
 			  const struct sec_certificate_plan *plan)
 {
@@ -72,9 +90,12 @@ static int add_extensions(X509 *x509, X509 *issuer,
 			  plan->subject_key) ||
 	    add_extension(x509, &context, NID_key_usage, plan->key_usage) ||
 	    add_extension(x509, &context, NID_crl_distribution_points,
-			  plan->crl))
+			  plan->crl) ||
+	    add_extension(x509, &context, NID_ext_key_usage, plan->purposes))
 		return -EIO;
-	return 0;
+	return plan->other.oid ? add_other(x509, plan->other.oid,
+					   plan->other.der, plan->other.size)
+			       : 0;
 }
 
 static int fill(X509 *x509, const struct sec_certificate_plan *plan,
@@ -125,6 +146,22 @@ int sec_certificate_read(struct sec_certificate *out)
 	X509_free(out->x509);
 	out->x509 = d2i_X509(NULL, &at, (long)out->size);
 	return out->x509 && at == out->der + out->size ? 0 : -EBADMSG;
+}
+
+int sec_certificate_pem(const struct sec_certificate *certificate, char **out)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	char *text;
+	long size;
+	int status = -EIO;
+
+	if (bio && PEM_write_bio_X509(bio, certificate->x509)) {
+		size = BIO_get_mem_data(bio, &text);
+		*out = strndup(text, (size_t)size);
+		status = *out ? 0 : -ENOMEM;
+	}
+	BIO_free(bio);
+	return status;
 }
 
 void sec_certificate_clear(struct sec_certificate *certificate)

@@ -31,6 +31,13 @@ struct sec_certificate_plan {
 	int64_t not_before_s, not_after_s;
 	/* Extensions as OpenSSL's x509v3_config(5) has them; NULL: none. */
 	const char *constraints, *key_usage, *subject_key, *issuer_key, *crl;
+	const char *purposes; /* extendedKeyUsage */
+	/* One that OpenSSL does not know; oid NULL: none. */
+	struct {
+		const char *oid;
+		const uint8_t *der;
+		size_t size;
+	} other;
 };
 
 /* A key that nobody else has, into *out.  Returns 0 or -EIO. */
@@ -46,6 +53,8 @@ int sec_certificate_issue(const struct sec_certificate_plan *plan,
 			  struct sec_certificate *out);
 /* Takes what is in out->der.  Returns 0 or -EBADMSG. */
 int sec_certificate_read(struct sec_certificate *out);
+/* As PEM, with an end; the caller's to free().  Returns 0, -EIO or -ENOMEM. */
+int sec_certificate_pem(const struct sec_certificate *certificate, char **out);
 void sec_certificate_clear(struct sec_certificate *certificate);
 
 #endif

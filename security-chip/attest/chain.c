@@ -17,6 +17,7 @@
 #include "firmware/rt/scope.h"
 #include "security-chip/attest/attest.h"
 #include "security-chip/attest/root.h"
+#include "security-chip/boot/boot.h"
 
 #define HOUR_S INT64_C(3600)
 #define DAY_S  (24 * HOUR_S)
@@ -202,6 +203,10 @@ static int issue(struct sec_chain *chain, enum sec_level level, int64_t now_s)
 	set_validity(&plan, now_s, shape->lifetime_s, level == SEC_LEVEL_LEAF,
 		     chain->faults);
 	sec_certificate_clear(certificate);
+	/* A verified card's instance has the key that its measurements made. */
+	if (level == SEC_LEVEL_INSTANCE &&
+	    sec_boot_alias_key(&certificate->key) == -EIO)
+		return -EIO;
 	if (make_name(chain, level, &name) ||
 	    make_serial(chain, level, now_s, plan.serial) ||
 	    sec_certificate_issue(&plan, &chain->level[level - 1], certificate))

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
-#include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <string.h>
 
@@ -117,28 +116,12 @@ int sec_root_open(struct sec_certificate *out, struct rt_error *error)
 	return 0;
 }
 
-static int print_pem(const struct sec_certificate *root, char **out)
-{
-	BIO *bio = BIO_new(BIO_s_mem());
-	char *text;
-	long size;
-	int status = -EIO;
-
-	if (bio && PEM_write_bio_X509(bio, root->x509)) {
-		size = BIO_get_mem_data(bio, &text);
-		*out = strndup(text, (size_t)size);
-		status = *out ? 0 : -ENOMEM;
-	}
-	BIO_free(bio);
-	return status;
-}
-
 int sec_attest_root_pem(char **out, struct rt_error *error)
 {
 	struct sec_certificate root = { 0 };
 	int status = sec_root_open(&root, error);
 
-	if (!status && print_pem(&root, out))
+	if (!status && sec_certificate_pem(&root, out))
 		status = rt_error_set(error, -ENOMEM,
 				      "no memory for the root certificate");
 	sec_certificate_clear(&root);

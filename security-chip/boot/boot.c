@@ -26,6 +26,7 @@
 
 static struct {
 	struct sec_report report;
+	struct sec_identity identity;
 	uint8_t *cdi; /* NULL: this card was not verified */
 	int ready, network;
 } boot = { .ready = -1,
@@ -74,57 +75,6 @@ static int refuse(struct rt_error *error, const char *why)
 	return -EBADMSG;
 }
 
-static bool is_text(const char *text, size_t room)
-{
-	return strnlen(text, room) < room;
-}
-
-/* Digest of the first event of that register and name; NULL: there is none. */
-static const uint8_t *find_event(const struct sec_handover *handover,
-				 enum sec_register n, const char *what)
-{
-	for (uint32_t i = 0; i < handover->event_count; i++)
-		if (handover->events[i].number == n &&
-		    !strcmp(handover->events[i].what, what))
-			return handover->events[i].digest;
-	return NULL;
-}
-
-static const char *fault_of_form(const struct sec_handover *handover)
-{
-	const struct sec_report *report = &handover->report;
-
-	if (memcmp(handover->magic, SEC_HANDOVER_MAGIC, 8) != 0 ||
-	    handover->size < sizeof *handover ||
-	    handover->event_count > SEC_HANDOVER_EVENTS)
-		return "it is none";
-	if (report->state != SEC_BOOT_RELEASED ||
-	    report->life_cycle != SEC_LIFE_PRODUCTION ||
-	    report->slot >= SEC_SLOTS || report->history_count > SEC_HISTORY ||
-	    !is_text(report->version, sizeof report->version) ||
-	    !is_text(handover->config_name, sizeof handover->config_name))
-		return "its report is out of range";
-	for (uint32_t i = 0; i < handover->event_count; i++)
-		if (handover->events[i].number >= SEC_REGISTERS ||
-		    !is_text(handover->events[i].what, SEC_EVENT_WHAT))
-			return "its log is out of range";
-	return NULL;
-}
-
-/* The first stage measures itself, then the program, then what it shall do. */
-static const char *fault_of_order(const struct sec_handover *handover)
-{
-	uint32_t stage = SEC_REGISTER_ROM;
-
-	for (uint32_t i = 0; i < handover->event_count; i++) {
-		if (handover->events[i].number < stage ||
-		    handover->events[i].number > stage + 1)
-			return "its stages are in the wrong order";
-		stage = handover->events[i].number;
-	}
-	return stage != SEC_REGISTER_CONFIG ? "a stage is missing" : NULL;
-}
-
 static bool matches(int fd, const uint8_t *expected)
 {
 	uint8_t digest[SEC_DIGEST_BYTES];
@@ -133,24 +83,33 @@ static bool matches(int fd, const uint8_t *expected)
 	       !memcmp(digest, expected, sizeof digest);
 }
 
+/* Somebody waits at its other end. */
+static bool is_pipe(int fd)
+{
+	struct stat status;
+
+	return !fstat(fd, &status) && S_ISFIFO(status.st_mode);
+}
+
 static const char *fault_of_parts(const struct sec_handover *handover)
 {
 	RT_FD int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 
-	if (!matches(self,
-		     find_event(handover, SEC_REGISTER_FIRMWARE, "nitro-card")))
+	if (!matches(self, sec_handover_digest(handover, SEC_REGISTER_FIRMWARE,
+					       "nitro-card")))
 		return "this is not the program that was measured";
 	if (!sec_is_sealed(handover->config) ||
 	    !matches(handover->config,
-		     find_event(handover, SEC_REGISTER_CONFIG, "card.yaml")))
+		     sec_handover_digest(handover, SEC_REGISTER_CONFIG,
+					 "card.yaml")))
 		return "this is not the configuration that was measured";
 	if (handover->network >= 0 &&
 	    (!sec_is_sealed(handover->network) ||
 	     !matches(handover->network,
-		      find_event(handover, SEC_REGISTER_FIRMWARE,
-				 "nitro-user-net"))))
+		      sec_handover_digest(handover, SEC_REGISTER_FIRMWARE,
+					  "nitro-user-net"))))
 		return "this is not the user-mode network that was measured";
-	return NULL;
+	return is_pipe(handover->ready) ? NULL : "nobody waits for this card";
 }
 
 static int read_config(const struct sec_handover *handover,
@@ -168,8 +127,6 @@ static int read_config(const struct sec_handover *handover,
 	    pread(handover->config, out->text, out->size, 0) ==
 		    (ssize_t)out->size)
 		return 0;
-	free(out->text);
-	free(out->name);
 	return -ENOMEM;
 }
 
@@ -182,6 +139,7 @@ static int keep(const struct sec_handover *handover, struct rt_error *error)
 		return error->code ? error->code : -ENOMEM;
 	memcpy(boot.cdi, handover->cdi, SEC_CDI_BYTES);
 	boot.report = handover->report;
+	boot.identity = handover->identity;
 	for (uint32_t i = 0; i < handover->event_count && !status; i++)
 		status = sec_measure(handover->events[i].number,
 				     handover->events[i].what,
@@ -193,10 +151,8 @@ static int keep(const struct sec_handover *handover, struct rt_error *error)
 
 static int check(const struct sec_handover *handover, struct rt_error *error)
 {
-	const char *fault = fault_of_form(handover);
+	const char *fault = sec_handover_fault(handover);
 
-	if (!fault)
-		fault = fault_of_order(handover);
 	if (!fault)
 		fault = fault_of_parts(handover);
 	return fault ? refuse(error, fault) : 0;
@@ -228,6 +184,11 @@ static int take(struct sec_handover *handover, struct sec_boot_config *out,
 	if (status && !error->code)
 		rt_error_set(error, status, "the hand-over failed: %s",
 			     strerror(-status));
+	if (status) {
+		free(out->text);
+		free(out->name);
+		*out = (struct sec_boot_config){ 0 };
+	}
 	return status;
 }
 
@@ -268,10 +229,9 @@ int sec_boot_network(void)
 	return boot.network;
 }
 
-int sec_boot_secret(const char *label, void *out, size_t size)
+int sec_boot_alias_key(struct evp_pkey_st **out)
 {
-	return boot.cdi ? sec_derive(boot.cdi, SEC_CDI_BYTES, label, out, size)
-			: -ENODEV;
+	return boot.cdi ? sec_dice_alias_key(boot.cdi, out) : -ENODEV;
 }
 
 json_t *sec_boot_status(void)
@@ -282,6 +242,8 @@ json_t *sec_boot_status(void)
 	if (events)
 		json = sec_report_json(&boot.report, events,
 				       sec_event_log(events, SEC_EVENTS));
+	if (json && boot.cdi)
+		sec_identity_tell(&boot.identity, json);
 	free(events);
 	return json;
 }

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct evp_pkey_st; /* OpenSSL's EVP_PKEY */
 struct rt_error;
 
 /* The configuration that was measured; text is the caller's to free. */
@@ -20,9 +21,9 @@ struct sec_boot_config {
 
 /*
  * Take what the first stage handed over, and hold it against what is here: the
- * log must have its stages in order, and what it says of this program and of
- * the configuration must be so.  Then registers and log go on from it.
- * -EBADMSG: it is refused, and this process should end.
+ * log must have its stages in order, what it says of this program and of the
+ * configuration must be so, and the certificates must be of it.  Then registers
+ * and log go on from it. -EBADMSG: it is refused, and this process should end.
  */
 int sec_boot_adopt(int fd, struct sec_boot_config *out, struct rt_error *error);
 
@@ -39,10 +40,11 @@ void sec_boot_ready(void);
 int sec_boot_network(void);
 
 /*
- * size bytes that are others for each label, each device and each firmware and
- * configuration.  -ENODEV: this card was not verified.  Any thread.
+ * The alias key pair: another one for each device, firmware and configuration,
+ * and certified to be theirs.  *out is the caller's.  -ENODEV: this card was
+ * not verified, and *out is left alone; -EIO.  Any thread.
  */
-int sec_boot_secret(const char *label, void *out, size_t size);
+int sec_boot_alias_key(struct evp_pkey_st **out);
 
 /* The result of boot.status; the caller's. */
 json_t *sec_boot_status(void);

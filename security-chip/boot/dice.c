@@ -5,7 +5,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
-int sec_dice_cdi(const uint8_t uds[48],
+int sec_dice_cdi(const uint8_t uds[SEC_UDS_BYTES],
 		 uint8_t registers[SEC_REGISTERS][SEC_DIGEST_BYTES],
 		 uint8_t out[SEC_CDI_BYTES])
 {
@@ -16,20 +16,18 @@ int sec_dice_cdi(const uint8_t uds[48],
 	status = sec_digest(
 		registers, (SEC_REGISTER_CONFIG + 1) * (size_t)SEC_DIGEST_BYTES,
 		digest);
-	if (!status &&
-	    !HMAC(EVP_sha384(), uds, 48, digest, sizeof digest, out, NULL))
+	if (!status && !HMAC(EVP_sha384(), uds, SEC_UDS_BYTES, digest,
+			     sizeof digest, out, NULL))
 		status = -EIO;
 	return status;
 }
 
-int sec_dice_identity(const uint8_t cdi[SEC_CDI_BYTES],
-		      uint8_t out[SEC_POINT_BYTES])
+int sec_dice_device_key(const uint8_t uds[SEC_UDS_BYTES], EVP_PKEY **out)
 {
-	EVP_PKEY *key = NULL;
-	int status = sec_derive_key(cdi, SEC_CDI_BYTES, "identity", &key);
+	return sec_derive_key(uds, SEC_UDS_BYTES, "device key", out);
+}
 
-	if (!status)
-		status = sec_key_point(key, out);
-	EVP_PKEY_free(key);
-	return status;
+int sec_dice_alias_key(const uint8_t cdi[SEC_CDI_BYTES], EVP_PKEY **out)
+{
+	return sec_derive_key(cdi, SEC_CDI_BYTES, "alias key", out);
 }

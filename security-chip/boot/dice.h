@@ -8,18 +8,24 @@
 #ifndef SECURITY_CHIP_BOOT_DICE_H
 #define SECURITY_CHIP_BOOT_DICE_H
 
-#include "security-chip/boot/manifest.h"
+#include "security-chip/derive.h"
 #include "security-chip/measure.h"
 
+#define SEC_UDS_BYTES 48u
 #define SEC_CDI_BYTES 48u
 
 /* CDI = HMAC-SHA384(UDS, SHA-384 of the registers rom, firmware, config). */
-int sec_dice_cdi(const uint8_t uds[48],
+int sec_dice_cdi(const uint8_t uds[SEC_UDS_BYTES],
 		 uint8_t registers[SEC_REGISTERS][SEC_DIGEST_BYTES],
 		 uint8_t out[SEC_CDI_BYTES]);
 
-/* The public key, on P-384, whose private one is derived from the CDI. */
-int sec_dice_identity(const uint8_t cdi[SEC_CDI_BYTES],
-		      uint8_t out[SEC_POINT_BYTES]);
+/*
+ * Key pairs on P-384, the caller's: the device's, which nothing changes, and
+ * the alias, which is another one for each CDI.  0 or -EIO.
+ */
+int sec_dice_device_key(const uint8_t uds[SEC_UDS_BYTES],
+			struct evp_pkey_st **out);
+int sec_dice_alias_key(const uint8_t cdi[SEC_CDI_BYTES],
+		       struct evp_pkey_st **out);
 
 #endif

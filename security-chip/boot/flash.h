@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "security-chip/boot/dice.h"
 #include "security-chip/boot/reason.h"
 #include "security-chip/measure.h"
 
@@ -23,7 +24,6 @@ struct rt_error;
 
 #define SEC_SLOTS      2u
 #define SEC_SLOT_NONE  SEC_SLOTS
-#define SEC_UDS_BYTES  48u
 #define SEC_SLOT_NAMES "ab-" /* by slot; '-': none */
 
 /* As in the file; this machine's byte order. */

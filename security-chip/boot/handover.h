@@ -9,7 +9,7 @@
 
 #include <limits.h>
 
-#include "security-chip/boot/dice.h"
+#include "security-chip/boot/identity.h"
 #include "security-chip/boot/report.h"
 
 #define SEC_HANDOVER_MAGIC  "NITHAND1"
@@ -27,6 +27,21 @@ struct sec_handover {
 	uint8_t cdi[SEC_CDI_BYTES];
 	struct sec_report report;
 	struct sec_event events[SEC_HANDOVER_EVENTS];
+	struct sec_identity identity;
 };
+
+/*
+ * NULL: its form, the order of its stages and the certificates that speak of
+ * them are as a first stage makes them.  Otherwise what is wrong.  What its
+ * descriptors are is not looked at.
+ */
+const char *sec_handover_fault(const struct sec_handover *handover);
+
+/* What its log makes of the registers; *out borrows.  0, -EINVAL or -EIO. */
+int sec_handover_tcb(const struct sec_handover *handover, struct sec_tcb *out);
+
+/* Digest of the first event of that register and name; NULL: there is none. */
+const uint8_t *sec_handover_digest(const struct sec_handover *handover,
+				   enum sec_register n, const char *what);
 
 #endif

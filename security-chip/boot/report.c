@@ -48,7 +48,7 @@ void sec_report_slot(struct sec_report *report, unsigned int slot,
 		report->reason = reason;
 }
 
-static json_t *hex(const uint8_t *bytes, size_t size)
+json_t *sec_report_hex(const uint8_t *bytes, size_t size)
 {
 	char text[2 * SEC_POINT_BYTES + 1];
 
@@ -82,8 +82,9 @@ static json_t *tell_registers(const struct sec_event *events, size_t count)
 	if (sec_event_replay(events, count, registers))
 		return object;
 	for (unsigned int i = 0; i < SEC_REGISTERS; i++)
-		json_object_set_new(object, sec_register_name(i),
-				    hex(registers[i], SEC_DIGEST_BYTES));
+		json_object_set_new(
+			object, sec_register_name(i),
+			sec_report_hex(registers[i], SEC_DIGEST_BYTES));
 	return object;
 }
 
@@ -93,11 +94,11 @@ static json_t *tell_events(const struct sec_event *events, size_t count)
 
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(
-			list,
-			json_pack("{s:s, s:s, s:o}", "register",
-				  sec_register_name(events[i].number), "what",
-				  events[i].what, "digest",
-				  hex(events[i].digest, SEC_DIGEST_BYTES)));
+			list, json_pack("{s:s, s:s, s:o}", "register",
+					sec_register_name(events[i].number),
+					"what", events[i].what, "digest",
+					sec_report_hex(events[i].digest,
+						       SEC_DIGEST_BYTES)));
 	return list;
 }
 
@@ -135,8 +136,5 @@ json_t *sec_report_json(const struct sec_report *report,
 			json_pack("{s:s, s:s}", "name",
 				  sec_reason_name(report->reason), "text",
 				  sec_reason_sentence(report->reason)));
-	if (is_verified)
-		json_object_set_new(json, "identity",
-				    hex(report->identity, SEC_POINT_BYTES));
 	return json;
 }

@@ -36,7 +36,6 @@ struct sec_report {
 	uint32_t history_count;
 	uint64_t denied;
 	char version[SEC_VERSION_TEXT];
-	uint8_t identity[SEC_POINT_BYTES];
 	uint8_t history[SEC_HISTORY]; /* enum sec_boot_state, from the first */
 };
 
@@ -56,7 +55,11 @@ void sec_report_slot(struct sec_report *report, unsigned int slot,
 const char *sec_boot_state_name(uint32_t state);
 const char *sec_life_cycle_name(uint32_t life_cycle);
 
-/* The result of boot.status; count events from zero registers. */
+/* Bytes (at most SEC_POINT_BYTES) in hexadecimal. */
+json_t *sec_report_hex(const uint8_t *bytes, size_t size);
+
+/* The result of boot.status, but for who the card is; count events from zero
+ * registers. */
 json_t *sec_report_json(const struct sec_report *report,
 			const struct sec_event *events, size_t count);
 

@@ -8,6 +8,7 @@
 #include <argp.h>
 #include <errno.h>
 #include <limits.h>
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -221,6 +222,18 @@ static json_t *tell_slot(const struct sec_flash *flash, unsigned int slot)
 	return json;
 }
 
+/* Its public key and certificate: who the device is, whatever it runs. */
+static void tell_device(const struct sec_flash *flash, json_t *json)
+{
+	uint8_t uds[SEC_UDS_BYTES];
+	struct sec_identity device;
+
+	if (!sec_flash_uds(flash, uds) &&
+	    !sec_identity_make(uds, NULL, NULL, &device))
+		sec_identity_tell(&device, json);
+	OPENSSL_cleanse(uds, sizeof uds);
+}
+
 static int tell_status(const struct words *words)
 {
 	struct sec_flash flash;
@@ -235,6 +248,7 @@ static int tell_status(const struct words *words)
 			 (json_int_t)flash.state.written, "denied",
 			 (json_int_t)flash.state.denied, "slots",
 			 tell_slot(&flash, 0), tell_slot(&flash, 1));
+	tell_device(&flash, json);
 	json_dumpf(json, stdout, JSON_INDENT(2));
 	putchar('\n');
 	json_decref(json);

@@ -36,18 +36,36 @@ extern char **environ;
 
 static int derive(struct rom *rom, struct sec_handover *handover)
 {
-	uint8_t registers[SEC_REGISTERS][SEC_DIGEST_BYTES];
 	uint8_t uds[SEC_UDS_BYTES];
+	struct sec_tcb tcb;
 	int status = sec_flash_uds(&rom->flash, uds);
 
 	if (!status)
-		status = sec_event_replay(rom->events, rom->event_count,
-					  registers);
+		status = sec_handover_tcb(handover, &tcb);
 	if (!status)
-		status = sec_dice_cdi(uds, registers, handover->cdi);
+		status = sec_dice_cdi(uds, tcb.registers, handover->cdi);
+	if (!status)
+		status = sec_identity_make(uds, handover->cdi, &tcb,
+					   &handover->identity);
 	OPENSSL_cleanse(uds, sizeof uds);
-	return status ? status
-		      : sec_dice_identity(handover->cdi, rom->report.identity);
+	return status;
+}
+
+static void fill(const struct rom *rom, const struct sec_stage *stage,
+		 int ready, struct sec_handover *handover)
+{
+	memcpy(handover->magic, SEC_HANDOVER_MAGIC, 8);
+	handover->size = sizeof *handover;
+	handover->config = stage->parts[SEC_PART_CONFIG];
+	handover->network = stage->parts[SEC_PART_NETWORK];
+	handover->ready = ready;
+	snprintf(handover->config_name, sizeof handover->config_name,
+		 "%s/%c/%s", rom->options->flash,
+		 SEC_SLOT_NAMES[rom->report.slot],
+		 sec_part_rules[SEC_PART_CONFIG].name);
+	handover->report = rom->report;
+	memcpy(handover->events, rom->events, sizeof handover->events);
+	handover->event_count = rom->event_count;
 }
 
 /* The number of a sealed memfd, or a negative errno. */
@@ -55,25 +73,15 @@ static int make_handover(struct rom *rom, const struct sec_stage *stage,
 			 int ready)
 {
 	struct sec_handover *handover = calloc(1, sizeof *handover);
-	int fd = handover ? derive(rom, handover) : -ENOMEM;
+	int fd;
 
-	if (!fd) {
-		memcpy(handover->magic, SEC_HANDOVER_MAGIC, 8);
-		handover->size = sizeof *handover;
-		handover->config = stage->parts[SEC_PART_CONFIG];
-		handover->network = stage->parts[SEC_PART_NETWORK];
-		handover->ready = ready;
-		snprintf(handover->config_name, sizeof handover->config_name,
-			 "%s/%c/%s", rom->options->flash,
-			 SEC_SLOT_NAMES[rom->report.slot],
-			 sec_part_rules[SEC_PART_CONFIG].name);
-		handover->report = rom->report;
-		memcpy(handover->events, rom->events, sizeof handover->events);
-		handover->event_count = rom->event_count;
+	if (!handover)
+		return -ENOMEM;
+	fill(rom, stage, ready, handover);
+	fd = derive(rom, handover);
+	if (!fd)
 		fd = sec_sealed_bytes("handover", handover, sizeof *handover);
-	}
-	if (handover)
-		OPENSSL_cleanse(handover, sizeof *handover);
+	OPENSSL_cleanse(handover, sizeof *handover);
 	free(handover);
 	return fd;
 }

@@ -122,7 +122,7 @@ rom()
 	released
 	run -0 "$ctl" -s "$dir" boot-status
 	says "state: RELEASED, life-cycle production, verified" \
-		"slot: a, version 0.1.0, security version 3" "identity: 04"
+		"slot: a, version 0.1.0, security version 3" "device: 04" "identity: 04"
 	"$ctl" -s "$dir" boot-status --json >status.json
 	/usr/bin/python3 - <<-'EOF'
 		import hashlib, json
@@ -168,7 +168,8 @@ rom()
 		digests = [{e["what"]: e["digest"] for e in x["events"]} for x in (a, b)]
 		for part in "nitro-card", "card.yaml":
 		    assert digests[0][part] == digests[1][part]
-		assert "identity" not in b and "identity" in a
+		for key in "device", "identity", "certificates":
+		    assert key not in b and key in a, key
 	EOF
 }
 
@@ -196,6 +197,132 @@ rom()
 		assert a["registers"]["config"] != b["registers"]["config"]
 		assert (a["slot"], b["slot"]) == ("a", "b")
 	EOF
+}
+
+# ask_for_document NAME: of the module of the card that runs, with all that it
+# takes to judge it.
+ask_for_document()
+{
+	/usr/bin/python3 - "$tests/nsm-call" "$dir/nsm0.sock" "$1" <<-'EOF'
+		import subprocess, sys
+		import cbor2
+		program, socket, name = sys.argv[1:]
+		request = {"Attestation": {"user_data": None, "nonce": b"once",
+		                           "public_key": None}}
+		answer = subprocess.run([program, socket], input=cbor2.dumps(request),
+		                        capture_output=True, check=True).stdout
+		with open(f"{name}.document", "wb") as file:
+		    file.write(cbor2.loads(answer)["Attestation"]["document"])
+	EOF
+	"$ctl" -s "$dir" attest root >"$1.root"
+	"$ctl" -s "$dir" boot-status --json >"$1.json"
+}
+
+# judge DOCUMENT STATUS [DEVICE]: by a relying party that is not ours.
+judge()
+{
+	PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 "$repo/tests/attest/verify_boot.py" \
+		"$1.document" --root "$1.root" --status "$2.json" \
+		--device "${3:-device.pem}"
+}
+
+# device_of FLASH: its certificate, from whoever made the flash.
+device_of()
+{
+	"$ctl" firmware status --flash "$1" --json |
+		/usr/bin/python3 -c 'import json, sys
+print(json.load(sys.stdin)["certificates"]["device"], end="")'
+}
+
+alias_of()
+{
+	/usr/bin/python3 -c 'import json, sys
+print(json.load(open(sys.argv[1]))["identity"])' "$1.json"
+}
+
+# starts_as SLOT NAME: a card that starts so, and its document.
+starts_as()
+{
+	start_rom
+	released
+	run -0 "$ctl" -s "$dir" boot-status
+	says "slot: $1"
+	ask_for_document "$2"
+	stop_rom
+}
+
+@test "a document is bound to what was measured, by the device's own key" {
+	rom
+	tests=$(dirname "$card")
+	cat >card.yaml <<-END
+		functions:
+		  - ebs: { name: ebs0, volume: { memory: 16MiB } }
+		  - nsm: { name: nsm0 }
+	END
+	"$ctl" firmware init --flash flash --key owner.pem
+	device_of flash >device.pem
+	image good 3
+	install_image good
+	starts_as a first
+	run -0 judge first first
+	says "good: i-" "0 rom" "1 firmware" "2 config"
+	# Who started it in the same way again is the same.
+	starts_as a again
+	run -0 judge again first
+	[ "$(alias_of first)" = "$(alias_of again)" ]
+	# Another configuration, another firmware: another key each time.
+	sed -i s/16MiB/17MiB/ card.yaml
+	image other 3
+	install_image other
+	starts_as b other
+	run -0 judge other other
+	[ "$(alias_of first)" != "$(alias_of other)" ]
+	run -1 judge first other
+	says "refused: other-key"
+	run -1 judge other first
+	says "refused: other-key"
+	sed -i s/17MiB/16MiB/ card.yaml
+	image newer 3 --firmware-version 9.9.9
+	install_image newer
+	starts_as a newer
+	run -0 judge newer newer
+	[ "$(alias_of first)" != "$(alias_of newer)" ]
+	# Back to what it was: the same key as then.
+	install_image good
+	starts_as b back
+	run -0 judge back first
+	[ "$(alias_of first)" = "$(alias_of back)" ]
+	# Another device with the same owner, firmware and configuration is another.
+	"$ctl" firmware init --flash theirs --key owner.pem
+	device_of theirs >theirs.pem
+	run -1 judge first first theirs.pem
+	says "refused: alias"
+	# Nor does the log lie for it.
+	sed 's/"svn": 3/"svn": 4/' first.json >lie.json
+	run -1 judge first lie
+	says "refused: version"
+}
+
+@test "the document of a card that was started by hand is bound to nothing" {
+	rom
+	tests=$(dirname "$card")
+	a_flash
+	cat >>card.yaml <<-END
+		  - nsm: { name: nsm0 }
+	END
+	device_of flash >device.pem
+	image module 3
+	install_image module
+	starts_as a verified
+	run -0 judge verified verified
+	start_card --config card.yaml
+	ask_for_document direct
+	run -1 judge direct direct
+	says "refused: not-verified"
+	# Under the same root, and with what a verified card has said.
+	run -0 cmp verified.root direct.root
+	run -1 judge direct verified
+	says "refused: other-key"
 }
 
 @test "an empty flash holds the card" {
