@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The chip's directory and the installation's secret.  The secret is made once:
- * written aside and then linked to its name, so that of two cards that start at
- * the same time one wins and both use the same.
+ * The chip's directory and the installation's secret.  The secret is made once,
+ * so that of two cards that start at the same time one wins and both use the
+ * same.
  */
 #include "security-chip/chip.h"
 
@@ -22,6 +22,7 @@
 #include "firmware/rt/scope.h"
 #include "security-chip/audit.h"
 #include "security-chip/derive.h"
+#include "security-chip/once.h"
 
 #define SECRET_BYTES 48
 #define SECRET_FILE  "secret"
@@ -86,35 +87,16 @@ static int open_private(const char *state_dir, int *out, struct rt_error *error)
 
 /* ---- The secret ---- */
 
-static int write_secret(int fd)
+static int make_secret(int dir)
 {
 	uint8_t secret[SECRET_BYTES];
 	int status = RAND_priv_bytes(secret, sizeof secret) == 1 ? 0 : -EIO;
 
-	if (!status &&
-	    (write(fd, secret, sizeof secret) != sizeof secret || fsync(fd)))
-		status = errno ? -errno : -EIO;
+	if (!status)
+		status = sec_file_make_once(dir, SECRET_FILE, secret,
+					    sizeof secret);
 	OPENSSL_cleanse(secret, sizeof secret);
-	return status;
-}
-
-static int make_secret(int dir)
-{
-	char aside[32];
-	RT_FD int fd = -1;
-	int status;
-
-	snprintf(aside, sizeof aside, "." SECRET_FILE ".%d", (int)getpid());
-	unlinkat(dir, aside, 0);
-	fd = openat(dir, aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	status = write_secret(fd);
-	if (!status && linkat(dir, aside, dir, SECRET_FILE, 0) &&
-	    errno != EEXIST)
-		status = -errno;
-	unlinkat(dir, aside, 0);
-	return status;
+	return status == -EEXIST ? 0 : status;
 }
 
 /* -EBADMSG: it is there, but not as it was made. */

@@ -23,6 +23,7 @@
 #include "security-chip/audit.h"
 #include "security-chip/chip.h"
 #include "security-chip/keys_file.h"
+#include "security-chip/once.h"
 
 #define FOLDER "keys"
 
@@ -179,49 +180,20 @@ static int read_file(const struct place *place, struct sec_key_file *file,
 			"it is damaged, or no file of a wrapped key");
 }
 
-static int write_bytes(int fd, const struct sec_key_file *file)
-{
-	ssize_t size = write(fd, file, sizeof *file);
-
-	if (size != sizeof *file)
-		return size < 0 ? -errno : -EIO;
-	return fsync(fd) ? -errno : 0;
-}
-
-/* Written aside and then linked: there is never a part of one. */
-static int write_file(const struct place *place,
-		      const struct sec_key_file *file, struct rt_error *error)
-{
-	RT_FD int fd = -1;
-	RT_FREE char *aside = NULL;
-	int status;
-
-	if (asprintf(&aside, "%s.%d", place->path, (int)gettid()) < 0)
-		return rt_error_set(error, -ENOMEM, "no memory for a path");
-	unlinkat(place->dir, aside, 0);
-	fd = openat(place->dir, aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-		    0600);
-	if (fd < 0)
-		return complain(error, -errno, place, strerror(errno));
-	status = write_bytes(fd, file);
-	if (!status && linkat(place->dir, aside, place->dir, place->path, 0))
-		status = -errno;
-	unlinkat(place->dir, aside, 0);
-	return status && status != -EEXIST
-		       ? complain(error, status, place, strerror(-status))
-		       : status;
-}
-
 /* -EEXIST: another card was faster, and its key is the volume's. */
 static int make_file(const struct place *place, struct sec_key_file *file,
 		     struct rt_error *error)
 {
 	int status = make_wrapped(file, error);
 
-	if (!status)
-		status = write_file(place, file, error);
 	if (status)
 		return status;
+	status =
+		sec_file_make_once(place->dir, place->path, file, sizeof *file);
+	if (status)
+		return status == -EEXIST ? status
+					 : complain(error, status, place,
+						    strerror(-status));
 	rt_log_notice("keys",
 		      "made a key for %s; what the volume held before "
 		      "cannot be read with it",
