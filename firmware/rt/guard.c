@@ -10,7 +10,7 @@
  * change under a handler that is at work on a fault in it.
  *
  * The handler runs on the thread that touched the page and calls nothing but
- * mmap() and sigaction(), which are single system calls.
+ * mmap(), madvise() and sigaction(), which are single system calls.
  */
 #include "firmware/rt/guard.h"
 
@@ -59,9 +59,13 @@ static void give_up(int number)
 
 static bool replace(uintptr_t start, size_t size)
 {
-	return mmap((void *)start, size, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1,
-		    0) != MAP_FAILED;
+	if (mmap((void *)start, size, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1,
+		 0) == MAP_FAILED)
+		return false;
+	/* As what it replaces: others' data, which no core file has. */
+	madvise((void *)start, size, MADV_DONTDUMP);
+	return true;
 }
 
 /*

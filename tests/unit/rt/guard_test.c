@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "firmware/rt/guard.h"
+#include "tests/unit/vm_flags.h"
 
 #define PAGE ((size_t)4096)
 
@@ -66,6 +67,16 @@ Test(rt_guard, a_write_survives_too)
 	s.bytes[2 * PAGE - 1] = 9;
 	cr_expect_eq(s.bytes[2 * PAGE - 1], 9);
 	cr_expect(rt_guard_is_damaged(guard));
+}
+
+Test(rt_guard, what_stands_in_for_it_is_in_no_core_file_either)
+{
+	struct shared s = share(2);
+
+	rt_guard_add((void *)s.bytes, s.size);
+	cr_assert_eq(ftruncate(s.fd, 0), 0);
+	s.bytes[PAGE] = 9;
+	cr_expect(has_vm_flag(s.bytes, " dd"));
 }
 
 Test(rt_guard, only_the_range_that_lost_a_page_is_marked)

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -15,25 +14,7 @@
 
 #include "firmware/rt/error.h"
 #include "firmware/rt/secret.h"
-
-/* The VmFlags of the mapping that an address is in. */
-static void flags_of(const void *at, char *flags, int size)
-{
-	FILE *maps = fopen("/proc/self/smaps", "re");
-	unsigned long start, end;
-	bool is_it = false;
-	char line[256];
-
-	flags[0] = '\0';
-	cr_assert(maps);
-	while (fgets(line, sizeof line, maps)) {
-		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
-			is_it = (uintptr_t)at >= start && (uintptr_t)at < end;
-		else if (is_it && !strncmp(line, "VmFlags:", 8))
-			snprintf(flags, (size_t)size, "%s", line + 8);
-	}
-	fclose(maps);
-}
+#include "tests/unit/vm_flags.h"
 
 Test(rt_secret, is_zeroed_aligned_and_writable)
 {
@@ -51,13 +32,11 @@ Test(rt_secret, is_zeroed_aligned_and_writable)
 Test(rt_secret, is_locked_and_in_no_core_file_and_not_inherited)
 {
 	uint8_t *secret = rt_secret_alloc(64, NULL);
-	char flags[512];
 
 	cr_assert(secret);
-	flags_of(secret, flags, sizeof flags);
-	cr_expect(strstr(flags, " lo"), "not locked: %s", flags);
-	cr_expect(strstr(flags, " dd"), "would be dumped: %s", flags);
-	cr_expect(strstr(flags, " dc"), "a child has it: %s", flags);
+	cr_expect(has_vm_flag(secret, " lo"), "not locked");
+	cr_expect(has_vm_flag(secret, " dd"), "would be dumped");
+	cr_expect(has_vm_flag(secret, " dc"), "a child has it");
 	rt_secret_free(secret);
 }
 
