@@ -65,6 +65,21 @@ static int check_words(const struct ebs_controller *c,
 	return -EINVAL;
 }
 
+/* An id made from "ebs0" is that of many files, which would share a key. */
+static int check_id(const struct ebs_volume_config *config,
+		    const char *volume_id, struct rt_error *error)
+{
+	if (volume_id || config->key_file || !config->file)
+		return 0;
+	rt_error_set(error, -EINVAL,
+		     "an encrypted volume needs an id of its own: its key is "
+		     "kept under it");
+	rt_error_place(error, "volume-id");
+	rt_error_hint(error, "for example volume-id: vol-0123456789abcdef0; or "
+			     "keep the key elsewhere: key-file");
+	return -EINVAL;
+}
+
 static int find_key(struct ebs_controller *c,
 		    const struct ebs_volume_config *config,
 		    struct rt_error *error)
@@ -80,7 +95,7 @@ static int find_key(struct ebs_controller *c,
 }
 
 int ebs_encryption_open(struct ebs_controller *c,
-			struct ebs_volume_config *config,
+			struct ebs_volume_config *config, const char *volume_id,
 			struct rt_error *error)
 {
 	int status;
@@ -93,7 +108,8 @@ int ebs_encryption_open(struct ebs_controller *c,
 	if (status || config->encrypted != EBS_VOLUME_ENCRYPTED ||
 	    c->profile->draws_keys)
 		return status;
-	return find_key(c, config, error);
+	status = check_id(config, volume_id, error);
+	return status ? status : find_key(c, config, error);
 }
 
 /* Untouched ones cost no memory, and no core file has any. */

@@ -12,10 +12,11 @@ struct rt_error;
 
 /*
  * Settle config->encrypted for this controller's profile and find the key of a
- * volume that keeps one.  Errors are the user's.
+ * volume that keeps one.  volume_id: as the user has it; NULL: none.  Errors
+ * are the user's.
  */
 int ebs_encryption_open(struct ebs_controller *c,
-			struct ebs_volume_config *config,
+			struct ebs_volume_config *config, const char *volume_id,
 			struct rt_error *error);
 /* The volume is open: what its requests need. */
 int ebs_encryption_prepare(struct ebs_controller *c, struct rt_error *error);

@@ -128,7 +128,7 @@ static int open_parts(struct ebs_controller *c, const struct ebs_config *config,
 		return status;
 	if (ebs_requests_create(c))
 		return rt_error_set(error, -ENOMEM, "no memory for commands");
-	status = ebs_encryption_open(c, &volume, error);
+	status = ebs_encryption_open(c, &volume, config->volume_id, error);
 	if (!status)
 		status = ebs_volume_open(c->fn->loop, &volume, &c->volume,
 					 error);

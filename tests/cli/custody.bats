@@ -156,4 +156,10 @@ assert max(counts.values()) < 1.1 * len(data) / 256'
 	run "$card" --check --config bad.yaml
 	[ "$status" != 0 ]
 	says "bad.yaml:1:" "draws its key anew"
+	truncate -s 1M v.img
+	echo 'functions: [{ebs: {volume: {file: v.img, encrypted: true}}}]' \
+		>bad.yaml
+	run "$card" --check --config bad.yaml
+	[ "$status" != 0 ]
+	says "bad.yaml:1:" "needs an id of its own" "volume-id: vol-"
 }

@@ -198,6 +198,7 @@ static void make_there(struct card *card)
 	const struct lanes_options *o = card->options;
 	struct ebs_config config = {
 		.profile = EBS_PROFILE_NVME_1,
+		.volume_id = (char *)(uintptr_t) "vol-0123456789abcdef0",
 		.vcpus = QUEUES + 1,
 		.doorbells = o->doors == HOST_NVME_DOORS_MAPPED
 				     ? EBS_DOORBELLS_MAPPED
