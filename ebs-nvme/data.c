@@ -9,7 +9,7 @@
  * have to wait for it.
  */
 #include <errno.h>
-#include <stdlib.h>
+#include <sys/mman.h>
 
 #include "ebs-nvme/controller.h"
 #include "ebs-nvme/trace.h"
@@ -31,18 +31,30 @@ void ebs_buffers_init(struct ebs_controller *c)
 	TAILQ_INIT(&c->bounce_buffers.waiting);
 }
 
-void ebs_buffers_destroy(struct ebs_controller *c)
+static void empty_pool(struct ebs_buffer_pool *pool)
 {
-	free(c->admin_buffers.memory);
-	free(c->bounce_buffers.memory);
+	if (pool->memory)
+		munmap(pool->memory, pool->count * pool->size);
+	pool->memory = NULL;
 }
 
-/* Untouched buffers cost no memory: large ones come as fresh pages. */
+void ebs_buffers_destroy(struct ebs_controller *c)
+{
+	empty_pool(&c->admin_buffers);
+	empty_pool(&c->bounce_buffers);
+}
+
+/* Untouched buffers cost no memory.  A guest's data is in no core file. */
 static bool fill_pool(struct ebs_buffer_pool *pool)
 {
-	pool->memory = aligned_alloc(NVME_PAGE_BYTES, pool->count * pool->size);
-	if (!pool->memory)
+	size_t size = pool->count * pool->size;
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
 		return false;
+	madvise(memory, size, MADV_DONTDUMP);
+	pool->memory = memory;
 	for (unsigned int i = 0; i < pool->count; i++)
 		pool->free[i] = pool->memory + i * pool->size;
 	pool->free_count = pool->count;
@@ -77,7 +89,7 @@ void ebs_buffer_put(struct ebs_request *r)
 {
 	/* What is encrypted on its medium does not stay here either. */
 	if (r->pool == &r->c->bounce_buffers && r->c->volume->crypt)
-		rt_erase(r->buffer, r->pool->size);
+		rt_erase(r->buffer, r->bytes);
 	r->pool->free[r->pool->free_count++] = r->buffer;
 	r->buffer = NULL;
 	if (!TAILQ_EMPTY(&r->pool->waiting))

@@ -2,9 +2,9 @@
 /*
  * A volume's cipher: XTS-AES-256 with a data unit of one logical block and its
  * address as the tweak (IEEE 1619).  It is locked until it is given a key; what
- * follows from the key is in rt_secret memory only, and erased when it is
- * locked again.  Unlocked and locked while no request is on its way; used by
- * any thread, many at a time.
+ * follows from the key is in rt_secret memory only (but for OpenSSL's method,
+ * see xts.c), and erased when it is locked again.  Unlocked and locked while no
+ * request is on its way; used by any thread, many at a time.
  */
 #ifndef EBS_NVME_VOLUME_CRYPT_H
 #define EBS_NVME_VOLUME_CRYPT_H

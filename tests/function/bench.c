@@ -59,7 +59,10 @@ static void fill_config(const struct bench_options *options,
 		.volume = { .file = (char *)(uintptr_t)options->file,
 			    .memory_size = options->memory_size,
 			    .null_size = options->null_size,
-			    .is_read_only = options->is_read_only },
+			    .is_read_only = options->is_read_only,
+			    .encrypted = options->is_encrypted
+						 ? EBS_VOLUME_ENCRYPTED
+						 : EBS_VOLUME_ENCRYPTED_AUTO },
 	};
 	if (!options->file && !options->memory_size && !options->null_size)
 		config->volume.memory_size = BENCH_BYTES;

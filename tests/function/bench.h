@@ -29,6 +29,7 @@ struct bench_options {
 	uint64_t memory_size, null_size;
 	const char *volume_id; /* NULL: the device's default */
 	bool is_read_only;
+	bool is_encrypted;         /* also where the profile's are not */
 	uint32_t queue_entries;    /* CAP.MQES + 1; 0: the profile's */
 	bool has_mapped_doorbells; /* else they come by message */
 	unsigned int polling;      /* enum ebs_polling */
