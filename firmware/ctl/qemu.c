@@ -27,7 +27,8 @@ void ctl_qemu_add_memory(struct ctl_argv *argv, uint64_t bytes)
 		     "M,share=on",
 		     bytes >> 20);
 	ctl_argv_add(argv, "-machine");
-	ctl_argv_add(argv, "memory-backend=nitro-memory");
+	/* The guest's memory is in no core file, ours or QEMU's. */
+	ctl_argv_add(argv, "memory-backend=nitro-memory,dump-guest-core=off");
 }
 
 /*
