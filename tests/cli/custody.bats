@@ -57,6 +57,37 @@ wait_until_gone()
 	return 1
 }
 
+@test "a key in memory like any other would be found" {
+	[ -z "${NITRO_SANITIZE-}" ] || skip "it says nothing about the card"
+	start_volumes
+	/usr/bin/python3 -c '
+import os, time
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+cipher = Cipher(algorithms.AES(os.urandom(64)), modes.XTS(bytes(16))).encryptor()
+print(len(cipher.update(bytes(512))), flush=True)
+time.sleep(60)' >out.log 3>&- &
+	holder=$!
+	for _ in $(seq 100); do
+		[ -s out.log ] && break
+		sleep 0.1
+	done
+	gcore -o holder "$holder" >gcore.log 2>&1
+	kill "$holder"
+	run /usr/bin/python3 "$find_keys" --any state "holder.$holder"
+	[ "$status" = 1 ]
+	says "a schedule of AES-256"
+	# As the card has it.
+	/usr/bin/python3 -c '
+import os, runpy, sys
+rounds = runpy.run_path(sys.argv[1])["schedule"](os.urandom(32))
+rounds = [rounds[at:at + 16] for at in range(0, len(rounds), 16)]
+wide = b"".join(4 * one for one in rounds)
+open("wide", "wb").write(os.urandom(1001) + wide + bytes(5000))' "$find_keys"
+	run /usr/bin/python3 "$find_keys" state wide
+	[ "$status" = 1 ]
+	says "wide: a schedule of AES-256 at byte 1001"
+}
+
 @test "a volume's key is in no core file, attached or not, no log and no answer" {
 	[ -z "${NITRO_SANITIZE-}" ] || skip "a sanitizer's cores have terabytes"
 	start_volumes
@@ -65,18 +96,20 @@ wait_until_gone()
 	wait_until_gone
 	"$perf" --rw=randrw --runtime=60 "$dir/e0.sock" >perf.log 2>&1 3>&- &
 	perf_pid=$!
+	"$perf" --rw=randrw --runtime=60 "$dir/i0.sock" >perf2.log 2>&1 3>&- &
+	perf2_pid=$!
 	for _ in $(seq 100); do
-		[ "$(grep -c 'client attached' card.log)" -ge 2 ] && break
+		[ "$(grep -c 'client attached' card.log)" -ge 3 ] && break
 		sleep 0.1
 	done
 	"$ctl" status --json >answers.json
 	"$ctl" metrics >>answers.json
 	gcore -o attached "$card_pid" >gcore.log 2>&1
 	gcore -o driver "$perf_pid" >>gcore.log 2>&1
-	kill "$perf_pid"
-	wait "$perf_pid" || true
+	kill "$perf_pid" "$perf2_pid"
+	wait "$perf_pid" "$perf2_pid" || true
 	for _ in $(seq 100); do
-		[ "$(grep -c 'key was erased' card.log)" -ge 2 ] && break
+		[ "$(grep -c 'key was erased' card.log)" -ge 3 ] && break
 		sleep 0.1
 	done
 	gcore -o after "$card_pid" >>gcore.log 2>&1
