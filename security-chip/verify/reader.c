@@ -1,112 +1,55 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A strict reader over libcbor's decoder, which sees one item at a time. */
+/*
+ * A strict reader over libcbor's decoder, which judges whether an item is
+ * well-formed and whole; what it is stands in its head.
+ */
 #include "security-chip/verify/reader.h"
 
 #include <cbor.h>
 #include <string.h>
 
-static void set(void *context, enum item_kind kind, uint64_t value)
-{
-	struct item *item = context;
+/* By major type (RFC 8949 3.1); tags and simple values are in no document. */
+static const enum item_kind kinds[] = { ITEM_UNSIGNED, ITEM_NEGATIVE,
+					ITEM_BYTES,    ITEM_TEXT,
+					ITEM_ARRAY,    ITEM_MAP,
+					ITEM_OTHER,    ITEM_OTHER };
 
-	item->kind = kind;
-	item->value = value;
+#define HEAD_NULL        0xf6u
+#define ADDITIONAL(head) ((head)&0x1fu)
+
+/* The argument of a head that is whole; 0 where there is none. */
+static uint64_t argument(const uint8_t *head)
+{
+	unsigned int info = ADDITIONAL(*head);
+	uint64_t value = 0;
+
+	if (info < 24)
+		return info;
+	for (unsigned int i = 0; info < 28 && i < 1u << (info - 24); i++)
+		value = value << 8 | head[1 + i];
+	return value;
 }
 
-static void on_uint8(void *context, uint8_t value)
+/* An item of so many bytes, which the decoder has found to be well-formed. */
+static struct item item_of(const uint8_t *at, size_t size)
 {
-	set(context, ITEM_UNSIGNED, value);
-}
+	struct item item = { .kind = kinds[*at >> 5], .value = argument(at) };
 
-static void on_uint16(void *context, uint16_t value)
-{
-	set(context, ITEM_UNSIGNED, value);
-}
-
-static void on_uint32(void *context, uint32_t value)
-{
-	set(context, ITEM_UNSIGNED, value);
-}
-
-static void on_uint64(void *context, uint64_t value)
-{
-	set(context, ITEM_UNSIGNED, value);
-}
-
-static void on_negint8(void *context, uint8_t value)
-{
-	set(context, ITEM_NEGATIVE, value);
-}
-
-static void on_negint16(void *context, uint16_t value)
-{
-	set(context, ITEM_NEGATIVE, value);
-}
-
-static void on_negint32(void *context, uint32_t value)
-{
-	set(context, ITEM_NEGATIVE, value);
-}
-
-static void on_negint64(void *context, uint64_t value)
-{
-	set(context, ITEM_NEGATIVE, value);
-}
-
-static void on_bytes(void *context, cbor_data data, size_t size)
-{
-	struct item *item = context;
-
-	set(context, ITEM_BYTES, size);
-	item->bytes = (struct nitro_attest_bytes){ data, size };
-}
-
-static void on_text(void *context, cbor_data data, size_t size)
-{
-	on_bytes(context, data, size);
-	((struct item *)context)->kind = ITEM_TEXT;
-}
-
-static void on_array(void *context, size_t count)
-{
-	set(context, ITEM_ARRAY, count);
-}
-
-static void on_map(void *context, size_t count)
-{
-	set(context, ITEM_MAP, count);
-}
-
-static void on_null(void *context)
-{
-	set(context, ITEM_NULL, 22);
-}
-
-/* Of what has no callback here the item stays ITEM_OTHER. */
-static struct cbor_callbacks callbacks(void)
-{
-	struct cbor_callbacks all = cbor_empty_callbacks;
-
-	all.uint8 = on_uint8;
-	all.uint16 = on_uint16;
-	all.uint32 = on_uint32;
-	all.uint64 = on_uint64;
-	all.negint8 = on_negint8;
-	all.negint16 = on_negint16;
-	all.negint32 = on_negint32;
-	all.negint64 = on_negint64;
-	all.byte_string = on_bytes;
-	all.string = on_text;
-	all.array_start = on_array;
-	all.map_start = on_map;
-	all.null = on_null;
-	return all;
+	if (*at == HEAD_NULL)
+		item.kind = ITEM_NULL;
+	else if (ADDITIONAL(*at) == 31) /* of indefinite length */
+		item.kind = ITEM_OTHER;
+	if (item.kind == ITEM_BYTES || item.kind == ITEM_TEXT)
+		item.bytes =
+			(struct nitro_attest_bytes){ at + size - item.value,
+						     (size_t)item.value };
+	return item;
 }
 
 /* Whether the head could not have been shorter. */
 static bool is_shortest(uint8_t head, uint64_t value)
 {
-	switch (head & 0x1f) {
+	switch (ADDITIONAL(head)) {
 	case 24:
 		return value >= 24;
 	case 25:
@@ -129,19 +72,20 @@ bool reader_fail(struct reader *r, enum nitro_attest_result why)
 
 bool reader_next(struct reader *r, struct item *out)
 {
-	const struct cbor_callbacks handlers = callbacks();
 	struct cbor_decoder_result done;
-	struct item item = { 0 };
+	struct item item;
 
 	if (r->error)
 		return false;
 	if (!r->left)
 		return reader_fail(r, NITRO_ATTEST_TRUNCATED);
-	done = cbor_stream_decode(r->at, r->left, &handlers, &item);
+	done = cbor_stream_decode(r->at, r->left, &cbor_empty_callbacks, NULL);
 	if (done.status == CBOR_DECODER_NEDATA)
 		return reader_fail(r, NITRO_ATTEST_TRUNCATED);
-	if (done.status != CBOR_DECODER_FINISHED || item.kind == ITEM_OTHER ||
-	    !is_shortest(*r->at, item.value))
+	if (done.status != CBOR_DECODER_FINISHED)
+		return reader_fail(r, NITRO_ATTEST_CBOR);
+	item = item_of(r->at, done.read);
+	if (item.kind == ITEM_OTHER || !is_shortest(*r->at, item.value))
 		return reader_fail(r, NITRO_ATTEST_CBOR);
 	r->at += done.read;
 	r->left -= done.read;
