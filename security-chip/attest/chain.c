@@ -238,7 +238,9 @@ static int choose_root(struct sec_chain *chain, unsigned int faults)
 
 int sec_chain_keep(struct sec_chain *chain, int64_t now_s, unsigned int faults)
 {
-	bool is_stale = chain->faults != (faults & CHAIN_FAULTS);
+	/* A root that is opened or made now has signed none of those below. */
+	bool is_stale = chain->faults != (faults & CHAIN_FAULTS) ||
+			!chain->level[SEC_LEVEL_ROOT].x509;
 	int level;
 
 	if (choose_root(chain, faults & CHAIN_FAULTS))

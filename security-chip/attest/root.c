@@ -7,6 +7,7 @@
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <string.h>
+#include <sys/file.h>
 
 #include "firmware/rt/error.h"
 #include "firmware/rt/scope.h"
@@ -89,6 +90,24 @@ static int write_root(int dir, const struct sec_certificate *root)
 	return 0;
 }
 
+/*
+ * One certificate for all cards of the installation, though they may start at
+ * the same time: the first makes it, and the others wait and then find it.
+ */
+static int read_or_make(int dir, struct sec_certificate *out)
+{
+	RT_FD int lock = openat(dir, SEC_ROOT_FILE ".lock",
+				O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int status;
+
+	if (lock < 0 || flock(lock, LOCK_EX))
+		return -errno;
+	if (!read_root(dir, out))
+		return 0;
+	status = make_root(out);
+	return status ? status : write_root(dir, out);
+}
+
 int sec_root_open(struct sec_certificate *out, struct rt_error *error)
 {
 	int dir = sec_chip_dir(), status;
@@ -105,9 +124,7 @@ int sec_root_open(struct sec_certificate *out, struct rt_error *error)
 				    rt_errno_name(status));
 	if (!read_root(dir, out))
 		return 0;
-	status = make_root(out);
-	if (!status)
-		status = write_root(dir, out);
+	status = read_or_make(dir, out);
 	if (status)
 		return rt_error_set(error, status,
 				    "cannot make %s in the card's state "
