@@ -14,6 +14,7 @@ enum key {
 	KEY_USER_DATA = 'u',
 	KEY_PCR = 'p',
 	KEY_AT = 't',
+	KEY_TPM = 'T',
 };
 
 static const struct argp_option options[] = {
@@ -27,6 +28,9 @@ static const struct argp_option options[] = {
 	  "Of `verify`: the user_data that it is to carry", 0 },
 	{ "pcr", KEY_PCR, "N=HEX", 0,
 	  "Of `verify`: what PCR N is to be; may be repeated", 0 },
+	{ "nitrotpm", KEY_TPM, NULL, 0,
+	  "Of `verify`: the PCRs are those of a NitroTPM, not of an enclave",
+	  0 },
 	{ "at", KEY_AT, "TIME", 0,
 	  "Of `verify`: as if it were 2026-05-04T03:02:01Z, or @SECONDS since "
 	  "1970 (default: now)",
@@ -118,6 +122,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_PCR:
 		set_pcr(words, arg, state);
+		return 0;
+	case KEY_TPM:
+		words->wanted.is_tpm = true;
 		return 0;
 	case KEY_AT:
 		set_time(words, arg, state);

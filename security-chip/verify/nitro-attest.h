@@ -104,6 +104,11 @@ struct nitro_attest_expectation {
 	int64_t time_s;                 /* since 1970; 0: now */
 	struct nitro_attest_bytes nonce, user_data;
 	struct nitro_attest_bytes pcr[NITRO_ATTEST_PCRS];
+	/*
+	 * Whose registers `pcr` are: a NitroTPM's, or else an enclave's.  They
+	 * are never taken for each other, for a guest writes some of its TPM's.
+	 */
+	bool is_tpm;
 };
 
 enum nitro_attest_verdict {

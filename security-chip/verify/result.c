@@ -68,7 +68,7 @@ static const struct result results[] = {
 	[NITRO_ATTEST_NONCE_SIZE] = { "nonce-size",
 				      "nonce is null or up to 1024 bytes",
 				      AWS },
-	[NITRO_ATTEST_DER] = { "der", "a certificate cannot be read",
+	[NITRO_ATTEST_DER] = { "der", "a certificate is not X.509 in DER",
 			       "RFC 5280 4.1" },
 	[NITRO_ATTEST_KEY] = { "key", "a certificate's key is not of P-384",
 			       AWS },
@@ -103,7 +103,7 @@ static const struct result results[] = {
 	[NITRO_ATTEST_LEAF] = { "leaf",
 				"the last certificate is an authority, or may "
 				"not sign documents",
-				"RFC 5280 4.2.1.3, 4.2.1.9" },
+				"RFC 5280 4.2.1.3, 4.2.1.9, 4.2.1.12" },
 	[NITRO_ATTEST_CHAIN] = { "chain", "the chain is not a valid path",
 				 "RFC 5280 6.1" },
 	[NITRO_ATTEST_EXPIRED] = { "expired", "a certificate has expired",
@@ -129,7 +129,7 @@ static const struct result results[] = {
 				     "AWS attestation process, user_data" },
 	[NITRO_ATTEST_PCR_ABSENT] = { "pcr-absent",
 				      "a PCR that was expected is not in the "
-				      "document: it was not locked",
+				      "document",
 				      "AWS attestation process, PCRs" },
 	[NITRO_ATTEST_PCR] = { "pcr", "a PCR is not what was expected",
 			       "AWS attestation process, PCRs" },

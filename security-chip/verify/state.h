@@ -24,12 +24,14 @@ void verify_detail(struct verification *v, const char *format, ...)
 const char *verify_who(const struct verification *v, size_t i, char *out,
 		       size_t room);
 
-/* chain.c */
+/* certificate.c */
 enum nitro_attest_result verify_certificates(struct verification *v);
 enum nitro_attest_result verify_root(struct verification *v);
+void verify_release(struct verification *v);
+
+/* chain.c */
 enum nitro_attest_result verify_chain(struct verification *v);
 enum nitro_attest_result verify_validity(struct verification *v);
-void verify_release(struct verification *v);
 
 /* signature.c */
 enum nitro_attest_result verify_signature(struct verification *v);

@@ -54,17 +54,31 @@ static enum nitro_attest_result check_user_data(struct verification *v)
 		       : NITRO_ATTEST_USER_DATA;
 }
 
+static enum nitro_attest_result check_pcr(struct verification *v,
+					  unsigned int i)
+{
+	bool is_tpm = v->document.is_tpm;
+
+	if (is_tpm != v->wanted->is_tpm) {
+		verify_detail(v, "PCR %u; the document has those of %s", i,
+			      is_tpm ? "a NitroTPM" : "an enclave");
+		return NITRO_ATTEST_PCR_ABSENT;
+	}
+	if (is_same(v->document.pcr[i], v->wanted->pcr[i]))
+		return NITRO_ATTEST_GOOD;
+	verify_detail(v, "PCR %u", i);
+	return v->document.pcr[i].data ? NITRO_ATTEST_PCR
+				       : NITRO_ATTEST_PCR_ABSENT;
+}
+
 static enum nitro_attest_result check_pcrs(struct verification *v)
 {
-	for (unsigned int i = 0; i < NITRO_ATTEST_PCRS; i++) {
-		if (!v->wanted->pcr[i].data ||
-		    is_same(v->document.pcr[i], v->wanted->pcr[i]))
-			continue;
-		verify_detail(v, "PCR %u", i);
-		return v->document.pcr[i].data ? NITRO_ATTEST_PCR
-					       : NITRO_ATTEST_PCR_ABSENT;
-	}
-	return NITRO_ATTEST_GOOD;
+	enum nitro_attest_result result = NITRO_ATTEST_GOOD;
+
+	for (unsigned int i = 0; i < NITRO_ATTEST_PCRS && !result; i++)
+		if (v->wanted->pcr[i].data)
+			result = check_pcr(v, i);
+	return result;
 }
 
 static bool wants_pcrs(const struct nitro_attest_expectation *wanted)

@@ -1,26 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """libnitro-attest and the independent verifier are of one opinion."""
 import datetime
+import pathlib
 import random
 
 import cbor2
 import pytest
 import verify_document
+from cryptography import x509
+from reasons import REASONS
 
-# Of each fault: what libnitro-attest says, and the independent verifier.
-REASONS = {
-    "expired_leaf": ("expired", "expired"),
-    "not_yet_valid": ("not-yet-valid", "not-yet-valid"),
-    "path_length": ("path-length", "path-length"),
-    "bad_signature": ("signature-range", "signature-range"),
-    "bundle_order": ("order", "order"),
-    "missing_intermediate": ("issuer-missing", "missing"),
-    "truncated": ("truncated", "truncated"),
-    "digest_name": ("digest", "digest"),
-    "foreign_root": ("root", "root"),
-    "leaf_key": ("signature-key", "other-key"),
-    "altered_payload": ("signature", "signature"),
-}
+CORPUS = pathlib.Path(__file__).parents[1] / "fuzz/corpus/attest_fuzz"
 
 
 def opinion(document, root, **more):
@@ -47,11 +37,11 @@ def test_both_believe_a_good_one(installation, verifier):
 def test_both_refuse_a_wrong_one_for_the_same_reason(installation, verifier, fault):
     document = installation.document("--fault", fault)
     ours = verifier.result(document, installation.root_file.read_bytes())
-    assert (ours, opinion(document, installation.root)) == REASONS[fault]
+    assert (ours, opinion(document, installation.root)) == (REASONS[fault],) * 2
 
 
 def test_no_two_faults_have_the_same_reason():
-    assert len({ours for ours, _ in REASONS.values()}) == len(REASONS)
+    assert len(set(REASONS.values())) == len(REASONS)
 
 
 def test_two_faults_are_both_reported(installation, verifier):
@@ -114,3 +104,22 @@ def test_no_beginning_is_believed(installation, verifier):
         assert verifier.result(document[:size], root) == "truncated"
     assert verifier.result(document + b"\0", root) == "trailing"
     assert opinion(document + b"\0", installation.root) == "trailing"
+
+
+CORPUS_REASONS = {"good": "good", "nonce": "good", "tagged": "good"} | {
+    fault: REASONS[fault] for fault in (
+        "bad_signature", "bundle_order", "expired_leaf", "leaf_key",
+        "missing_intermediate", "path_length")}
+
+
+@pytest.mark.parametrize("name", CORPUS_REASONS)
+def test_the_corpus_comes_as_far_as_it_is_to(verifier, name):
+    """Else what is fuzzed from it would be refused at the first check."""
+    document = (CORPUS / name).read_bytes()
+    envelope = cbor2.loads(document)
+    fields = cbor2.loads(getattr(envelope, "value", envelope)[2])
+    root, seconds = fields["cabundle"][0], fields["timestamp"] // 1000
+    at = datetime.datetime.utcfromtimestamp(seconds)
+    reason = CORPUS_REASONS[name]
+    assert verifier.result(document, root, "--at", f"@{seconds}") == reason
+    assert opinion(document, x509.load_der_x509_certificate(root), at=at) == reason

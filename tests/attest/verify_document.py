@@ -16,10 +16,16 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
-from cryptography.x509.oid import SignatureAlgorithmOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
 
-FIELDS = ["module_id", "digest", "timestamp", "pcrs", "certificate", "cabundle",
-          "public_key", "user_data", "nonce"]
+MANDATORY = {"module_id", "digest", "timestamp", "certificate", "cabundle"}
+OPTIONAL = {"public_key": 1, "user_data": 0, "nonce": 0}    # at least so long
+SIZES = {"public_key": "public-key", "user_data": "user-data-size",
+         "nonce": "nonce-size"}
+REGISTERS = {"pcrs", "nitrotpm_pcrs"}                       # one of them
+# What a critical extension may be: what is looked at below.
+UNDERSTOOD = (x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage)
+ECDSA_WITH_SHA384 = bytes.fromhex("300a06082a8648ce3d040303")
 ORDER_P384 = int("ffffffffffffffffffffffffffffffffffffffffffffffff"
                  "c7634d81f4372ddf581a0db248b0a77aecec196accc52973", 16)
 
@@ -38,10 +44,11 @@ def require(holds, reason, text):
 
 
 def decode(data, what):
-    """One item of CBOR and nothing behind it."""
+    """One item of CBOR, in its deterministic form, and nothing behind it."""
     stream = io.BytesIO(data)
     try:
         value = cbor2.load(stream)
+        again = cbor2.dumps(value)
     except (cbor2.CBORDecodeEOF, EOFError) as why:
         raise Refused("truncated", f"{what} ends early") from why
     # A claimed length may be all memory, and nesting all of the stack.
@@ -49,17 +56,22 @@ def decode(data, what):
         raise Refused("cbor", f"{what} is not CBOR: {why}") from why
     require(stream.tell() == len(data), "trailing",
             f"there is something behind {what}")
+    # Longer heads, no lengths, keys that are there twice: all are lost on the way.
+    require(again == data, "cbor", f"{what} could be written otherwise")
     return value
 
 
 def open_envelope(document):
     envelope = decode(document, "the document")
+    if isinstance(envelope, cbor2.CBORTag) and envelope.tag == 18:
+        envelope = envelope.value
     require(isinstance(envelope, list) and len(envelope) == 4, "envelope",
             "no array of four")
     protected, unprotected, payload, signature = envelope
     require(all(isinstance(part, bytes) for part in (protected, payload, signature))
             and unprotected == {}, "envelope", "members of wrong types")
-    require(decode(protected, "the header") == {1: -35}, "algorithm", "not ES384")
+    # Its bytes: to Python 1 is True and 1.0, and they are as well signed.
+    require(protected == cbor2.dumps({1: -35}), "algorithm", "not ES384")
     require(len(signature) == 96, "signature-size", "a signature of other size")
     return protected, payload, signature
 
@@ -68,29 +80,45 @@ def is_bytes(value, low, high):
     return isinstance(value, bytes) and low <= len(value) <= high
 
 
+def is_integer(value, low, high):
+    """A boolean is an integer to Python, but not to us."""
+    return type(value) is int and low <= value <= high
+
+
+def is_registers(value):
+    return isinstance(value, dict) and 1 <= len(value) <= 32 and all(
+        is_integer(n, 0, 31) and isinstance(one, bytes) and len(one) in (32, 48, 64)
+        for n, one in value.items())
+
+
+def check_names(fields):
+    require(isinstance(fields, dict), "fields", "the payload is no map")
+    names = set(fields)
+    require(names - set(OPTIONAL) - REGISTERS == MANDATORY
+            and len(names & REGISTERS) == 1, "fields", "other fields than the nine")
+
+
 def read_payload(payload):
-    require(1 <= len(payload) <= 16384, "payload", "a payload of other size")
+    require(1 <= len(payload) <= 16384, "payload-size", "a payload of other size")
     fields = decode(payload, "the payload")
-    require(isinstance(fields, dict) and set(fields) == set(FIELDS), "fields",
-            "other fields than the nine")
-    require(isinstance(fields["module_id"], str) and fields["module_id"],
-            "module-id", "no module id")
+    check_names(fields)
+    module = fields["module_id"]
+    require(isinstance(module, str) and 1 <= len(module) <= 1024
+            and module.isascii() and module.isprintable(), "module-id",
+            "no module id")
     require(fields["digest"] == "SHA384", "digest",
             f"digest is {fields['digest']!r}")
-    require(isinstance(fields["timestamp"], int) and fields["timestamp"] > 0,
-            "timestamp", "no time")
-    pcrs = fields["pcrs"]
-    require(isinstance(pcrs, dict) and 1 <= len(pcrs) <= 32 and all(
-        isinstance(n, int) and 0 <= n < 32 and isinstance(value, bytes)
-        and len(value) in (32, 48, 64) for n, value in pcrs.items()),
-        "pcrs", "registers of other numbers or sizes")
+    require(is_integer(fields["timestamp"], 1, 2 ** 64 - 1), "timestamp", "no time")
+    require(all(is_registers(fields[name]) for name in REGISTERS & set(fields)),
+            "pcr-map", "registers of other numbers or sizes")
     require(is_bytes(fields["certificate"], 1, 1024), "certificate",
             "no certificate")
-    require(isinstance(fields["cabundle"], list) and fields["cabundle"] and all(
-        is_bytes(one, 1, 1024) for one in fields["cabundle"]), "cabundle",
-        "no bundle")
-    for name in ("public_key", "user_data", "nonce"):
-        require(fields[name] is None or is_bytes(fields[name], 0, 1024), name,
+    require(isinstance(fields["cabundle"], list) and 1 <= len(fields["cabundle"]) <= 16
+            and all(is_bytes(one, 1, 1024) for one in fields["cabundle"]), "cabundle",
+            "no bundle")
+    for name, least in OPTIONAL.items():
+        value = fields.setdefault(name, None)
+        require(value is None or is_bytes(value, least, 1024), SIZES[name],
                 f"{name} is too long or of another type")
     return fields
 
@@ -102,7 +130,7 @@ def certificates_of(fields):
                 for der in fields["cabundle"] + [fields["certificate"]]]
     # The library has no common name for all that may be wrong with one.
     except Exception as why:  # pylint: disable=broad-except
-        raise Refused("certificate", f"no certificate: {why}") from why
+        raise Refused("der", f"no certificate: {why}") from why
 
 
 def extension(certificate, kind):
@@ -114,19 +142,29 @@ def extension(certificate, kind):
 
 def check_order(chain):
     subjects = [certificate.subject for certificate in chain]
+    require(len(set(chain)) == len(chain), "order", "a certificate is there twice")
     for below, above in zip(chain[1:], chain):
         if below.issuer == above.subject:
             continue
         require(below.issuer not in subjects, "order",
                 "the bundle is not from root to issuer")
-        raise Refused("missing", "the issuer of a certificate is missing")
+        raise Refused("issuer-missing", "the issuer of a certificate is missing")
+
+
+def inner_algorithm(certificate):
+    """Of what is signed: RFC 5280 4.1.2.3.  The library only shows the other."""
+    rest = certificate.tbs_certificate_bytes
+    rest = rest[(rest[1] & 0x7f if rest[1] & 0x80 else 0) + 2:]
+    if rest[0] == 0xa0:                                     # the version
+        rest = rest[2 + rest[1]:]
+    rest = rest[2 + rest[1]:]                               # the serial number
+    return rest[:2 + rest[1]]
 
 
 def check_signatures(chain):
     for below, above in zip(chain[1:], chain):
-        require(below.signature_algorithm_oid ==
-                SignatureAlgorithmOID.ECDSA_WITH_SHA384, "certificate-algorithm",
-                "not ecdsa-with-SHA384")
+        require(inner_algorithm(below) == ECDSA_WITH_SHA384, "chain-signature",
+                "another algorithm within than without")
         try:
             above.public_key().verify(below.signature,
                                       below.tbs_certificate_bytes,
@@ -136,21 +174,47 @@ def check_signatures(chain):
                           "its issuer has not signed a certificate") from why
 
 
-def check_authorities(chain):
-    for depth, certificate in enumerate(chain[:-1]):
-        constraints = extension(certificate, x509.BasicConstraints)
-        usage = extension(certificate, x509.KeyUsage)
-        below = len(chain) - 2 - depth      # authorities under it
-        require(constraints and constraints.value.ca, "authority",
-                "no certificate authority")
-        require(usage and usage.value.key_cert_sign, "authority",
-                "it may not sign certificates")
-        limit = constraints.value.path_length
-        require(limit is None or below <= limit, "path-length",
-                f"{below} authorities where {limit} are allowed")
-    constraints = extension(chain[-1], x509.BasicConstraints)
+def check_authority(certificate, below):
+    """One that has so many authorities under it."""
+    constraints = extension(certificate, x509.BasicConstraints)
+    usage = extension(certificate, x509.KeyUsage)
+    require(constraints and constraints.value.ca, "authority",
+            "no certificate authority")
+    require(usage and usage.value.key_cert_sign, "authority",
+            "it may not sign certificates")
+    limit = constraints.value.path_length
+    require(limit is None or below <= limit, "path-length",
+            f"{below} authorities where {limit} are allowed")
+
+
+def check_leaf(certificate):
+    constraints = extension(certificate, x509.BasicConstraints)
+    usage = extension(certificate, x509.KeyUsage)
+    purposes = extension(certificate, x509.ExtendedKeyUsage)
     require(not constraints or not constraints.value.ca, "leaf",
             "the leaf is an authority")
+    require(usage and usage.value.digital_signature, "leaf",
+            "the leaf may not sign documents")
+    require(not purposes or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in purposes.value,
+            "leaf", "the leaf is for other purposes")
+
+
+def check_extensions(below, above):
+    for one in below.extensions:
+        require(not one.critical or isinstance(one.value, UNDERSTOOD), "chain",
+                f"{one.oid.dotted_string} is critical")
+    named = extension(below, x509.AuthorityKeyIdentifier)
+    own = extension(above, x509.SubjectKeyIdentifier)
+    require(not named or not own or named.value.key_identifier in (
+        None, own.value.digest), "chain", "the issuer has another key identifier")
+
+
+def check_path(chain):
+    for depth, certificate in enumerate(chain[:-1]):
+        check_authority(certificate, len(chain) - 2 - depth)
+    for below, above in zip(chain, chain[:1] + chain):
+        check_extensions(below, above)
+    check_leaf(chain[-1])
 
 
 def check_validity(chain, at):
@@ -161,11 +225,22 @@ def check_validity(chain, at):
                 f"begins {certificate.not_valid_before}")
 
 
+def key_of(certificate):
+    try:
+        return certificate.public_key()
+    # No point of the curve, or a curve that has no name.
+    except Exception as why:  # pylint: disable=broad-except
+        raise Refused("key", f"no key: {why}") from why
+
+
 def check_keys(chain):
     for certificate in chain:
-        key = certificate.public_key()
+        key = key_of(certificate)
         require(isinstance(key, ec.EllipticCurvePublicKey)
                 and isinstance(key.curve, ec.SECP384R1), "key", "not P-384")
+        require(certificate.signature_algorithm_oid ==
+                SignatureAlgorithmOID.ECDSA_WITH_SHA384, "certificate-algorithm",
+                "not ecdsa-with-SHA384")
 
 
 def signed_by(key, signature, message):
@@ -188,16 +263,16 @@ def check_signature(chain, protected, payload, signature):
         return
     for other in chain[:-1]:
         require(not signed_by(other.public_key(), signature, message),
-                "other-key", "another certificate's key has signed")
+                "signature-key", "another certificate's key has signed")
     raise Refused("signature", "the signature is not of this document")
 
 
 def check_chain(chain, root, at):
     check_keys(chain)
-    check_order(chain)
     require(chain[0] == root, "root", "the root is another one")
+    check_order(chain)
     check_signatures(chain)
-    check_authorities(chain)
+    check_path(chain)
     check_validity(chain, at)
 
 
@@ -211,12 +286,14 @@ def verify(document, root, at=None, nonce=None, pcrs=None):
     except Refused:
         raise
     except Exception as why:  # pylint: disable=broad-except
-        raise Refused("certificate", f"part of one cannot be read: {why}") from why
+        raise Refused("der", f"part of a certificate cannot be read: {why}") from why
     check_signature(chain, protected, payload, signature)
     if nonce is not None:
         require(fields["nonce"] == nonce, "nonce", "the nonce is another one")
     for n, value in (pcrs or {}).items():
-        require(fields["pcrs"].get(n) == value, "pcr", f"PCR {n} is another one")
+        # Those of a NitroTPM are others: a guest can write some of them.
+        require(n in fields.get("pcrs", {}), "pcr-absent", f"no PCR {n} of an enclave")
+        require(fields["pcrs"][n] == value, "pcr", f"PCR {n} is another one")
     return fields
 
 
