@@ -2,16 +2,19 @@
 """nitro-kms releases keys by policy to whom a document speaks for, sealed so
 that only the document's key opens them; `openssl cms` is the receiver."""
 import base64
+import hashlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 from conftest import BUILD
-from test_verifiers import REASONS
+from reasons import REASONS
 
 PCR0 = "5a" * 48
 KEY_ID = "arn:aws:kms:us-east-1:000000000000:key/" \
@@ -37,8 +40,8 @@ POLICY = [statement(["kms:Encrypt", "kms:GenerateRandom"]),
 class UnixConnection(http.client.HTTPConnection):
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.host)        # it may wait for its turn
         self.sock.settimeout(30)
-        self.sock.connect(self.host)
 
 
 class Kms:
@@ -110,11 +113,11 @@ def enclave(installation, tmp_path_factory):
 
 
 class Enclave:
-    def __init__(self, installation, folder):
+    def __init__(self, installation, folder, bits=2048):
         self.installation = installation
         self.key, self.public = folder / "key.pem", folder / "public.der"
-        openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048",
-                "-out", self.key)
+        openssl("genpkey", "-algorithm", "RSA", "-pkeyopt",
+                f"rsa_keygen_bits:{bits}", "-out", self.key)
         openssl("pkey", "-in", self.key, "-pubout", "-outform", "DER", "-out",
                 self.public)
 
@@ -149,19 +152,77 @@ def test_decrypt_is_for_the_documents_key_alone(start, enclave):
     assert enclave.open(answer["CiphertextForRecipient"]) == b"the secret"
 
 
-def test_the_envelope_is_what_clients_expect(start, enclave):
+# RFC 5652's ASN.1, as answers of the real service have it: depth, length if it
+# is told, and what stands there.
+SHAPE = """
+0 inf SEQUENCE
+1 9 OBJECT :pkcs7-envelopedData
+1 inf cont [ 0 ]
+2 inf SEQUENCE
+3 1 INTEGER :02
+3 363 SET
+4 359 SEQUENCE
+5 1 INTEGER :02
+5 32 cont [ 0 ]
+5 60 SEQUENCE
+6 9 OBJECT :rsaesOaep
+6 47 SEQUENCE
+7 15 cont [ 0 ]
+8 13 SEQUENCE
+9 9 OBJECT :sha256
+9 0 NULL
+7 28 cont [ 1 ]
+8 26 SEQUENCE
+9 9 OBJECT :mgf1
+9 13 SEQUENCE
+10 9 OBJECT :sha256
+10 0 NULL
+5 256 OCTET STRING
+3 inf SEQUENCE
+4 9 OBJECT :pkcs7-data
+4 29 SEQUENCE
+5 9 OBJECT :aes-256-cbc
+5 16 OCTET STRING
+4 inf cont [ 0 ]
+5 48 OCTET STRING
+5 0 EOC
+4 0 EOC
+3 0 EOC
+2 0 EOC
+1 0 EOC
+""".strip().splitlines()
+
+
+def shape(envelope):
+    lines = []
+    for line in openssl("asn1parse", "-inform", "DER", data=envelope).decode() \
+            .splitlines():
+        depth, length, kind, value = re.fullmatch(
+            r" *\d+:d=(\d+) +hl=\d+ l= *(\w+) +(?:cons|prim): ([^:]*?) *(:.*|\[HEX.*)?",
+            line).groups()
+        value = "" if not value or value.startswith("[HEX") else f" {value}"
+        lines.append(f"{depth} {length} {kind}{value}")
+    return lines
+
+
+def test_the_envelope_is_what_the_real_service_sends(start, enclave):
     kms = start()
-    answer = kms.done("Decrypt", CiphertextBlob=encrypted(kms),
+    answer = kms.done("GenerateDataKey", KeyId=KEY_ID, KeySpec="AES_256",
                       Recipient=enclave.recipient())
-    shown = openssl("cms", "-cmsout", "-print", "-noout", "-inform", "DER",
-                    data=base64.b64decode(answer["CiphertextForRecipient"])
-                    ).decode()
-    assert "pkcs7-envelopedData" in shown
-    assert shown.count("d.ktri") == 1
-    assert shown.count("version: 2") == 2       # its own, and the recipient's
-    assert "d.subjectKeyIdentifier" in shown
-    assert "rsaesOaep" in shown and shown.count("sha256") == 2
-    assert "aes-256-cbc" in shown
+    envelope = base64.b64decode(answer["CiphertextForRecipient"])
+    assert shape(envelope) == SHAPE
+    # The recipient is called by the SHA-256 of the key that it has sent.
+    assert envelope[33:65] == hashlib.sha256(enclave.public.read_bytes()).digest()
+    assert len(enclave.open(answer["CiphertextForRecipient"])) == 32
+
+
+def test_a_key_of_4096_bits_and_a_long_secret_are_sealed_as_well(start, installation,
+                                                                 tmp_path):
+    enclave = Enclave(installation, tmp_path, 4096)
+    kms, secret = start(), os.urandom(4096)
+    answer = kms.done("Decrypt", CiphertextBlob=encrypted(kms, secret),
+                      Recipient=enclave.recipient())
+    assert enclave.open(answer["CiphertextForRecipient"]) == secret
 
 
 def test_a_data_key_is_the_same_in_both_of_its_forms(start, enclave):
@@ -290,6 +351,19 @@ def test_a_blob_is_bound_to_its_context_and_key(start, enclave):
         data[at] ^= 1
 
 
+@pytest.mark.parametrize("context", [["a"], "a", 1, None, {"a": 1}, {"a": {}},
+                                     {"a": None}])
+def test_what_is_no_context_binds_nothing(start, context):
+    kms = start([statement("kms:*")])
+    for operation, more in (("Encrypt", {"Plaintext": "AAAA"}),
+                            ("Decrypt", {"CiphertextBlob": encrypted(kms)}),
+                            ("GenerateDataKey", {"KeySpec": "AES_256"})):
+        kind, why = kms.refused(operation, KeyId=KEY_ID, EncryptionContext=context,
+                                **more)
+        assert (kind, why) == ("ValidationException",
+                               "EncryptionContext is an object of texts")
+
+
 def test_a_key_is_kept_and_for_its_user_alone(start, enclave):
     kms = start()
     blob = encrypted(kms)
@@ -352,6 +426,68 @@ def test_what_is_no_request_is_refused_and_the_service_lives(start):
     encrypted(kms)
 
 
+def connected(kms):
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(kms.path)
+    return client
+
+
+def has_ended(client):
+    """After one more byte, and some time, by the other side."""
+    client.settimeout(0.2)
+    try:
+        client.sendall(b"x")
+        return client.recv(1) == b""
+    except (BrokenPipeError, ConnectionResetError):
+        return True
+    except TimeoutError:
+        return False
+
+
+HEAD = (b"POST / HTTP/1.1\r\nHost: x\r\nX-Amz-Target: TrentService.Decrypt\r\n"
+        b"Content-Length: 60000\r\n")
+
+
+def test_who_sends_slowly_is_disconnected(start):
+    """However often a byte comes, in a request's head or its body."""
+    kms = start()
+    began = time.monotonic()
+    slow = [connected(kms) for _ in range(3)]
+    for client, beginning in zip(slow, (b"", HEAD, HEAD + b"\r\n")):
+        client.sendall(beginning)
+    while slow and time.monotonic() < began + 90:
+        for client in slow[:]:
+            if has_ended(client):
+                slow.remove(client)
+                client.close()
+                assert time.monotonic() > began + 9
+    assert not slow
+    encrypted(kms)
+
+
+def test_who_is_quick_may_stay(start):
+    """Ten seconds are for a request, not for a connection."""
+    connection = UnixConnection(start().path)
+    connection.connect()
+    first = connection.sock
+    for _ in range(4):
+        connection.request("POST", "/", '{"NumberOfBytes": 8}',
+                           {"X-Amz-Target": "TrentService.GenerateRandom"})
+        assert connection.getresponse().read() and connection.sock is first
+        time.sleep(3.5)
+    connection.close()
+
+
+def test_many_idle_clients_hold_up_nobody_for_long(start):
+    kms = start()
+    idle = [connected(kms) for _ in range(70)]
+    try:
+        encrypted(kms)
+    finally:
+        for client in idle:
+            client.close()
+
+
 @pytest.mark.parametrize("policy, says", [
     ("{", "policy.json:1:"),
     ("[]", "a list named Statement"),
@@ -367,6 +503,12 @@ def test_what_is_no_request_is_refused_and_the_service_lives(start):
      "not kms:RecipientAttestation:PCR32"),
     ('{"Statement": [{"Effect": "Allow", "Action": "kms:*", "Condition": '
      '{"StringEquals": {"aws:SourceIp": "::1"}}}]}', "not aws:SourceIp"),
+    ('{"Statement": [{"Effect": "Deny", "Action": "kms:*crypt"}]}',
+     "with no star but at the end"),
+    ('{"Statement": [{"Effect": "Deny", "Action": ["kms:*", "kms:Encryp?"]}]}',
+     "with no star but at the end"),
+    ('{"Statement": [{"Effect": "Deny", "Action": "kms:**"}]}',
+     "with no star but at the end"),
 ])
 def test_a_policy_that_is_not_understood_is_refused(installation, tmp_path, policy,
                                                     says):

@@ -1,17 +1,67 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * CiphertextForRecipient: EnvelopedData with one KeyTransRecipientInfo that is
- * named by its subject key identifier, so version 2 of both (RFC 5652 6.1,
- * 6.2.1); RSAES-OAEP as in RFC 4055 4.1.
+ * CiphertextForRecipient: CMS EnvelopedData (RFC 5652 6.1) with one recipient
+ * that is named by its subject key identifier (6.2.1), RSAES-OAEP as in RFC
+ * 4055 4.1, AES-256-CBC as in RFC 3565 4.1.
+ *
+ * In the form of the real service's answers, which no library writes: BER with
+ * the outer lengths indefinite, a NULL with each hash, and as identifier the
+ * SHA-256 of the SubjectPublicKeyInfo (RFC 7093 2, (4)).  Long contents come in
+ * pieces there as well; of which size is not known.
  */
-#include <openssl/cms.h>
-#include <openssl/ec.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
 #include <openssl/rsa.h>
-#include <openssl/x509v3.h>
+#include <openssl/sha.h>
+#include <openssl/x509.h>
+#include <string.h>
 
 #include "security-chip/verify/kms/kms.h"
 
-#define LEAST_BITS 2048
+#define LEAST_BITS  2048
+#define MOST_BYTES  2048u /* of an RSA key's modulus */
+#define KEY_BYTES   32u
+#define BLOCK_BYTES 16u
+#define PIECE_BYTES 1000u
+
+/* X.690 8.1.2: what the items of the envelope are. */
+#define SEQUENCE   0x30u
+#define SET        0x31u
+#define OCTETS     0x04u
+#define IDENTIFIER 0x80u /* [0], of a RecipientIdentifier */
+
+/* ContentInfo, EnvelopedData: their heads, envelopedData, version 2. */
+static const uint8_t beginning[] = { 0x30, 0x80, 0x06, 0x09, 0x2a, 0x86, 0x48,
+				     0x86, 0xf7, 0x0d, 0x01, 0x07, 0x03, 0xa0,
+				     0x80, 0x30, 0x80, 0x02, 0x01, 0x02 };
+/* Of the recipient. */
+static const uint8_t version[] = { 0x02, 0x01, 0x02 };
+/* rsaesOaep with sha256, and mgf1 with sha256. */
+static const uint8_t oaep[] = { 0x30, 0x3c, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86,
+				0xf7, 0x0d, 0x01, 0x01, 0x07, 0x30, 0x2f, 0xa0,
+				0x0f, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48,
+				0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00,
+				0xa1, 0x1c, 0x30, 0x1a, 0x06, 0x09, 0x2a, 0x86,
+				0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x08, 0x30,
+				0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65,
+				0x03, 0x04, 0x02, 0x01, 0x05, 0x00 };
+/* EncryptedContentInfo: its head, data, aes256-CBC, and the nonce's head. */
+static const uint8_t content_info[] = { 0x30, 0x80, 0x06, 0x09, 0x2a, 0x86,
+					0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07,
+					0x01, 0x30, 0x1d, 0x06, 0x09, 0x60,
+					0x86, 0x48, 0x01, 0x65, 0x03, 0x04,
+					0x01, 0x2a, 0x04, 0x10 };
+/* [0], of encryptedContent; and then all five indefinite lengths end. */
+static const uint8_t content[] = { 0xa0, 0x80 };
+static const uint8_t ends[10];
+
+struct sealed {
+	uint8_t key[MOST_BYTES]; /* the content's, for the recipient */
+	size_t key_size;
+	uint8_t nonce[BLOCK_BYTES];
+	uint8_t content[KMS_PLAIN_BYTES + BLOCK_BYTES];
+	size_t size;
+};
 
 static EVP_PKEY *read_key(struct nitro_attest_bytes spki)
 {
@@ -26,83 +76,134 @@ static EVP_PKEY *read_key(struct nitro_attest_bytes spki)
 	return NULL;
 }
 
-static bool add_identifier(X509 *x509)
+static bool seal_key(EVP_PKEY *recipient, const uint8_t key[KEY_BYTES],
+		     struct sealed *out)
 {
-	X509_EXTENSION *identifier;
-	X509V3_CTX context;
-	bool is_added;
+	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new(recipient, NULL);
+	bool is_good;
 
-	X509V3_set_ctx(&context, x509, x509, NULL, NULL, 0);
-	identifier = X509V3_EXT_conf_nid(NULL, &context,
-					 NID_subject_key_identifier, "hash");
-	is_added = identifier && X509_add_ext(x509, identifier, -1);
-	X509_EXTENSION_free(identifier);
-	return is_added;
+	out->key_size = sizeof out->key;
+	is_good = context && EVP_PKEY_encrypt_init(context) > 0 &&
+		  EVP_PKEY_CTX_set_rsa_padding(context,
+					       RSA_PKCS1_OAEP_PADDING) > 0 &&
+		  EVP_PKEY_CTX_set_rsa_oaep_md(context, EVP_sha256()) > 0 &&
+		  EVP_PKEY_CTX_set_rsa_mgf1_md(context, EVP_sha256()) > 0 &&
+		  EVP_PKEY_encrypt(context, out->key, &out->key_size, key,
+				   KEY_BYTES) > 0;
+	EVP_PKEY_CTX_free(context);
+	return is_good;
 }
 
-/*
- * The library takes a key in a certificate only, which must be whole: any key
- * signs it, and nobody looks at it again.
- */
-static X509 *wrap_key(EVP_PKEY *key)
+static bool seal_content(const uint8_t key[KEY_BYTES], const uint8_t *plain,
+			 size_t size, struct sealed *out)
 {
-	EVP_PKEY *signer = EVP_EC_gen("P-256");
-	X509 *x509 = X509_new();
+	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+	int written = 0, last = 0;
+	bool is_good =
+		c && size <= KMS_PLAIN_BYTES &&
+		EVP_EncryptInit_ex(c, EVP_aes_256_cbc(), NULL, key,
+				   out->nonce) > 0 &&
+		EVP_EncryptUpdate(c, out->content, &written, plain, (int)size) >
+			0 &&
+		EVP_EncryptFinal_ex(c, out->content + written, &last) > 0;
 
-	if (!signer || !x509 || !X509_set_version(x509, X509_VERSION_3) ||
-	    !X509_gmtime_adj(X509_getm_notBefore(x509), 0) ||
-	    !X509_gmtime_adj(X509_getm_notAfter(x509), 0) ||
-	    !X509_set_pubkey(x509, key) || !add_identifier(x509) ||
-	    !X509_sign(x509, signer, EVP_sha256())) {
-		X509_free(x509);
-		x509 = NULL;
+	EVP_CIPHER_CTX_free(c);
+	out->size = (size_t)written + (size_t)last;
+	return is_good;
+}
+
+static bool seal(EVP_PKEY *recipient, const uint8_t *plain, size_t size,
+		 struct sealed *out)
+{
+	uint8_t key[KEY_BYTES];
+	bool is_good = RAND_priv_bytes(key, sizeof key) > 0 &&
+		       RAND_bytes(out->nonce, sizeof out->nonce) > 0 &&
+		       seal_key(recipient, key, out) &&
+		       seal_content(key, plain, size, out);
+
+	OPENSSL_cleanse(key, sizeof key);
+	return is_good;
+}
+
+/* ---- BER, of what fits into KMS_ENVELOPE_BYTES whatever the key ---- */
+
+/* X.690 8.1.3.3 to 8.1.3.5; sizes here are below 2^16. */
+static size_t head_size(size_t size)
+{
+	return size < 0x80 ? 2 : size < 0x100 ? 3 : 4;
+}
+
+static uint8_t *put(uint8_t *at, const void *bytes, size_t size)
+{
+	memcpy(at, bytes, size);
+	return at + size;
+}
+
+static uint8_t *put_head(uint8_t *at, unsigned int tag, size_t size)
+{
+	*at++ = (uint8_t)tag;
+	if (size >= 0x100)
+		*at++ = 0x82;
+	else if (size >= 0x80)
+		*at++ = 0x81;
+	if (size >= 0x100)
+		*at++ = (uint8_t)(size >> 8);
+	*at++ = (uint8_t)size;
+	return at;
+}
+
+static uint8_t *put_item(uint8_t *at, unsigned int tag, const void *bytes,
+			 size_t size)
+{
+	return put(put_head(at, tag, size), bytes, size);
+}
+
+static uint8_t *put_recipient(uint8_t *at, struct nitro_attest_bytes spki,
+			      const struct sealed *sealed)
+{
+	uint8_t identifier[SHA256_DIGEST_LENGTH];
+	size_t size = sizeof version + 2 + sizeof identifier + sizeof oaep +
+		      head_size(sealed->key_size) + sealed->key_size;
+
+	SHA256(spki.data, spki.size, identifier);
+	at = put_head(at, SET, head_size(size) + size);
+	at = put_head(at, SEQUENCE, size);
+	at = put(at, version, sizeof version);
+	at = put_item(at, IDENTIFIER, identifier, sizeof identifier);
+	at = put(at, oaep, sizeof oaep);
+	return put_item(at, OCTETS, sealed->key, sealed->key_size);
+}
+
+static uint8_t *put_content(uint8_t *at, const struct sealed *sealed)
+{
+	size_t piece;
+
+	at = put(at, content_info, sizeof content_info);
+	at = put(at, sealed->nonce, sizeof sealed->nonce);
+	at = put(at, content, sizeof content);
+	for (size_t i = 0; i < sealed->size; i += piece) {
+		piece = sealed->size - i;
+		piece = piece < PIECE_BYTES ? piece : PIECE_BYTES;
+		at = put_item(at, OCTETS, sealed->content + i, piece);
 	}
-	EVP_PKEY_free(signer);
-	return x509;
-}
-
-static bool add_recipient(CMS_ContentInfo *cms, X509 *x509)
-{
-	CMS_RecipientInfo *recipient = CMS_add1_recipient_cert(
-		cms, x509, CMS_USE_KEYID | CMS_KEY_PARAM);
-	EVP_PKEY_CTX *context =
-		recipient ? CMS_RecipientInfo_get0_pkey_ctx(recipient) : NULL;
-
-	return context &&
-	       EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_OAEP_PADDING) >
-		       0 &&
-	       EVP_PKEY_CTX_set_rsa_oaep_md(context, EVP_sha256()) > 0 &&
-	       EVP_PKEY_CTX_set_rsa_mgf1_md(context, EVP_sha256()) > 0;
-}
-
-static bool seal(CMS_ContentInfo *cms, X509 *x509, BIO *plain, uint8_t **out,
-		 size_t *out_size)
-{
-	int size;
-
-	if (!add_recipient(cms, x509) ||
-	    !CMS_final(cms, plain, NULL, CMS_BINARY))
-		return false;
-	*out = NULL;
-	size = i2d_CMS_ContentInfo(cms, out);
-	*out_size = size > 0 ? (size_t)size : 0;
-	return size > 0;
+	return put(at, ends, sizeof ends);
 }
 
 bool kms_envelope(struct nitro_attest_bytes public_key, const uint8_t *plain,
-		  size_t size, uint8_t **out, size_t *out_size)
+		  size_t size, uint8_t out[KMS_ENVELOPE_BYTES],
+		  size_t *out_size)
 {
 	EVP_PKEY *key = public_key.data ? read_key(public_key) : NULL;
-	X509 *x509 = key ? wrap_key(key) : NULL;
-	BIO *bio = BIO_new_mem_buf(plain, (int)size);
-	CMS_ContentInfo *cms = CMS_encrypt(NULL, NULL, EVP_aes_256_cbc(),
-					   CMS_BINARY | CMS_PARTIAL);
-	bool is_good =
-		x509 && bio && cms && seal(cms, x509, bio, out, out_size);
+	struct sealed sealed;
+	uint8_t *at = out;
+	bool is_good = key && seal(key, plain, size, &sealed);
 
-	CMS_ContentInfo_free(cms);
-	BIO_free(bio);
-	X509_free(x509);
 	EVP_PKEY_free(key);
-	return is_good;
+	if (!is_good)
+		return false;
+	at = put(at, beginning, sizeof beginning);
+	at = put_recipient(at, public_key, &sealed);
+	at = put_content(at, &sealed);
+	*out_size = (size_t)(at - out);
+	return true;
 }

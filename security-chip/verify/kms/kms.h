@@ -10,11 +10,13 @@
 
 #include "security-chip/verify/nitro-attest.h"
 
-#define KMS_KEY_BYTES     32u
-#define KMS_PLAIN_BYTES   4096u /* KMS API, Encrypt: Plaintext */
-#define KMS_BLOB_BYTES    6144u /* KMS API, Decrypt: CiphertextBlob */
-#define KMS_BODY_BYTES    65536u
-#define KMS_MESSAGE_BYTES 1024u
+#define KMS_KEY_BYTES      32u
+#define KMS_PLAIN_BYTES    4096u /* KMS API, Encrypt: Plaintext */
+#define KMS_BLOB_BYTES     6144u /* KMS API, Decrypt: CiphertextBlob */
+#define KMS_BODY_BYTES     65536u
+#define KMS_DOCUMENT_BYTES 32768u
+#define KMS_ENVELOPE_BYTES 8192u /* whatever is in it */
+#define KMS_MESSAGE_BYTES  1024u
 
 /* A service: one key, one policy, one root. */
 struct kms {
@@ -34,6 +36,9 @@ struct kms_refusal {
 /* Returns false, so that a refusal can be returned. */
 bool kms_refuse(struct kms_refusal *why, const char *type, const char *format,
 		...) __attribute__((format(printf, 3, 4)));
+
+/* Free what malloc() gave, and leave nothing of it. */
+void kms_free(void *secret);
 
 /*
  * key.c.  The key in a file, which is made with mode 0600 if it is missing.
@@ -61,16 +66,28 @@ bool kms_policy_allows(const struct kms *kms, const char *action,
 		       struct kms_refusal *why);
 
 /*
- * envelope.c.  CMS EnvelopedData (RFC 5652) in DER for an RSA key (as SPKI),
- * with RSAES-OAEP and SHA-256, and AES-256-CBC; *out is to be freed with
- * OPENSSL_free().  False: no such key.
+ * envelope.c.  CMS EnvelopedData (RFC 5652) in BER for an RSA key of 2048 bits
+ * or more (as SPKI), with RSAES-OAEP and SHA-256, and AES-256-CBC, of up to
+ * KMS_PLAIN_BYTES.  False: no such key.
  */
 bool kms_envelope(struct nitro_attest_bytes public_key, const uint8_t *plain,
-		  size_t size, uint8_t **out, size_t *out_size);
+		  size_t size, uint8_t out[KMS_ENVELOPE_BYTES],
+		  size_t *out_size);
 
-/* request.c.  The answer to a request, or NULL with *why. */
+/* recipient.c.  To whom a secret is to be given. */
+struct kms_recipient {
+	bool is_there; /* and its document is believed */
+	struct nitro_attest_document document; /* into bytes */
+	uint8_t bytes[KMS_DOCUMENT_BYTES];
+};
+
+/* What the request says of it, which may be nothing.  False: refused. */
+bool kms_recipient_read(const struct kms *kms, const json_t *request,
+			struct kms_recipient *out, struct kms_refusal *why);
+
+/* request.c.  The answer to a request's body, or NULL with *why. */
 json_t *kms_answer(const struct kms *kms, const char *operation,
-		   const json_t *request, struct kms_refusal *why);
+		   const char *body, size_t size, struct kms_refusal *why);
 
 /* base64.c.  RFC 4648 4, strictly.  NULL: no memory. */
 json_t *kms_base64(const uint8_t *bytes, size_t size);
@@ -78,12 +95,15 @@ json_t *kms_base64(const uint8_t *bytes, size_t size);
 bool kms_base64_decode(const json_t *text, uint8_t *out, size_t room,
 		       size_t *size);
 
+/* So many clients at once; the next one waits until one of them has gone. */
+#define KMS_CLIENTS   64u
+/* From a connection, or the answer before, to the whole of the next answer. */
+#define KMS_REQUEST_S 10
+
 /*
- * server.c.  Serve HTTP on a listening socket, on a thread of its own, until
- * kms_serve_end().  NULL: it could not start.
+ * server.c.  Serve HTTP on a listening socket, which is closed then, until
+ * there is something to be read from `end`.  False: it could not start.
  */
-struct kms_server;
-struct kms_server *kms_serve(const struct kms *kms, int listener);
-void kms_serve_end(struct kms_server *server);
+bool kms_serve(const struct kms *kms, int listener, int end);
 
 #endif

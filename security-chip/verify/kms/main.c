@@ -8,10 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "firmware/rt/scope.h"
 #include "security-chip/verify/kms/kms.h"
 
 #define KEY_ID                                                                 \
@@ -144,7 +146,7 @@ static int listen_unix(const char *path)
 	}
 	memcpy(address.sun_path, path, strlen(path));
 	if (!bind(fd, (struct sockaddr *)&address, sizeof address) &&
-	    !listen(fd, 16))
+	    !listen(fd, KMS_CLIENTS))
 		return fd;
 	complain(path, strerror(errno));
 	close(fd);
@@ -162,7 +164,8 @@ static int listen_port(long port)
 
 	if (fd >= 0 &&
 	    !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) &&
-	    !bind(fd, (struct sockaddr *)&address, size) && !listen(fd, 16) &&
+	    !bind(fd, (struct sockaddr *)&address, size) &&
+	    !listen(fd, KMS_CLIENTS) &&
 	    !getsockname(fd, (struct sockaddr *)&address, &size)) {
 		printf("http://127.0.0.1:%u/\n", ntohs(address.sin_port));
 		return fd;
@@ -173,36 +176,38 @@ static int listen_port(long port)
 	return -1;
 }
 
-/* Until somebody wants an end. */
-static int serve(const struct kms *kms, const struct words *words)
+/* What can be read when somebody wants an end, or -1. */
+static int await_end(void)
 {
-	int listener = words->socket ? listen_unix(words->socket)
-				     : listen_port(words->port);
-	struct kms_server *server;
 	sigset_t ends;
-	int number;
 
-	if (listener < 0)
-		return EXIT_FAILURE;
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGINT);
 	sigaddset(&ends, SIGTERM);
 	sigprocmask(SIG_BLOCK, &ends, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	server = kms_serve(kms, listener);
-	if (server) {
-		if (words->socket)
-			puts(words->socket);
-		fflush(stdout);
-		sigwait(&ends, &number);
-		kms_serve_end(server);
-	} else {
+	return signalfd(-1, &ends, SFD_CLOEXEC);
+}
+
+static int serve(const struct kms *kms, const struct words *words)
+{
+	int listener = words->socket ? listen_unix(words->socket)
+				     : listen_port(words->port);
+	RT_FD int end = -1;
+	bool is_served;
+
+	if (listener < 0)
+		return EXIT_FAILURE;
+	end = await_end();
+	if (words->socket)
+		puts(words->socket);
+	fflush(stdout);
+	is_served = end >= 0 && kms_serve(kms, listener, end);
+	if (!is_served)
 		complain("HTTP", "the server cannot be started");
-		close(listener);
-	}
 	if (words->socket)
 		unlink(words->socket);
-	return server ? EXIT_SUCCESS : EXIT_FAILURE;
+	return is_served ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)
@@ -211,6 +216,8 @@ int main(int argc, char **argv)
 	struct kms kms = { 0 };
 	int status = EXIT_FAILURE;
 
+	/* Requests and answers in JSON have secrets, too. */
+	json_set_alloc_funcs(malloc, kms_free);
 	argp_err_exit_status = 2;
 	argp_program_version = "nitro-kms " NITRO_VERSION;
 	argp_parse(&argp, argc, argv, 0, NULL, &words);

@@ -41,6 +41,33 @@ static bool parse_key(const char *key, unsigned int *n, bool *is_tpm)
 	       number < NITRO_ATTEST_PCRS;
 }
 
+/* Patterns of actions have at most a star, at their end. */
+static bool is_pattern(const char *text)
+{
+	size_t plain = strcspn(text, "*?");
+
+	return !text[plain] || (text[plain] == '*' && !text[plain + 1]);
+}
+
+static bool is_action(const json_t *value)
+{
+	return json_is_string(value) && is_pattern(json_string_value(value));
+}
+
+/* A pattern that is not understood would never match, nor then deny. */
+static bool is_actions(const json_t *value)
+{
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(value, i, one)
+	{
+		if (!is_action(one))
+			return false;
+	}
+	return is_action(value) || json_array_size(value) > 0;
+}
+
 /* A text, or a list of texts. */
 static bool is_texts(const json_t *value)
 {
@@ -117,8 +144,10 @@ static bool check_statement(const char *path, json_t *statement)
 	if (!effect ||
 	    (strcmp(effect, "Allow") != 0 && strcmp(effect, "Deny") != 0))
 		return complain(path, "Effect is Allow or Deny", "");
-	if (!is_texts(json_object_get(statement, "Action")))
-		return complain(path, "Action is a text or a list of texts",
+	if (!is_actions(json_object_get(statement, "Action")))
+		return complain(path,
+				"Action is a text or a list of texts, with no "
+				"star but at the end",
 				"");
 	return check_condition(path, json_object_get(statement, "Condition"));
 }
@@ -147,7 +176,6 @@ bool kms_policy_load(struct kms *kms, const char *path)
 	return true;
 }
 
-/* Patterns of actions have at most a star at their end. */
 static bool matches_action(const char *pattern, const char *action)
 {
 	size_t length = strlen(pattern);

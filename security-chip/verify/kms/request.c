@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The operations: Encrypt, Decrypt, GenerateDataKey, GenerateRandom, as the
- * KMS API has them.  Those that give a secret give it as CiphertextForRecipient
- * when the request brings a Recipient.
+ * KMS API has them, on the body of a request, which is foreign.  Those that
+ * give a secret give it as CiphertextForRecipient when the request brings a
+ * Recipient.
  */
+#include <malloc.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "firmware/rt/scope.h"
 #include "security-chip/verify/kms/kms.h"
-
-#define DOCUMENT_BYTES 32768u
 
 bool kms_refuse(struct kms_refusal *why, const char *type, const char *format,
 		...)
@@ -29,15 +28,19 @@ bool kms_refuse(struct kms_refusal *why, const char *type, const char *format,
 	return false;
 }
 
+void kms_free(void *secret)
+{
+	if (secret)
+		OPENSSL_cleanse(secret, malloc_usable_size(secret));
+	free(secret);
+}
+
 /* One request, while it is answered. */
 struct request {
 	const struct kms *kms;
 	const json_t *json;
 	struct kms_refusal *why;
-	/* From its Recipient, if it has one. */
-	bool has_document;
-	uint8_t bytes[DOCUMENT_BYTES];
-	struct nitro_attest_document document;
+	struct kms_recipient recipient;
 	/* What is to be given. */
 	uint8_t secret[KMS_PLAIN_BYTES];
 	size_t secret_size;
@@ -45,56 +48,7 @@ struct request {
 
 static const struct nitro_attest_document *document_of(const struct request *r)
 {
-	return r->has_document ? &r->document : NULL;
-}
-
-static bool refuse_document(struct request *r, enum nitro_attest_result result,
-			    const struct nitro_attest_report *report)
-{
-	const char *detail = "";
-
-	for (size_t i = NITRO_ATTEST_CHECKS; i-- > 0;)
-		if (report->check[i].verdict == NITRO_ATTEST_FAILS)
-			detail = report->check[i].detail;
-	return kms_refuse(r->why, "ValidationException",
-			  "the attestation document is refused: %s%s%s%s (%s)",
-			  nitro_attest_sentence(result), detail[0] ? " [" : "",
-			  detail, detail[0] ? "]" : "",
-			  nitro_attest_rule(result));
-}
-
-static bool read_recipient(struct request *r)
-{
-	const json_t *recipient = json_object_get(r->json, "Recipient");
-	const char *algorithm = json_string_value(
-		json_object_get(recipient, "KeyEncryptionAlgorithm"));
-	const struct nitro_attest_expectation wanted = {
-		.root = r->kms->root,
-		.time_s = (int64_t)time(NULL) + r->kms->clock_offset_s,
-	};
-	struct nitro_attest_report report;
-	enum nitro_attest_result result;
-	size_t size;
-
-	if (!recipient || json_is_null(recipient))
-		return true;
-	if (!algorithm || strcmp(algorithm, "RSAES_OAEP_SHA_256") != 0)
-		return kms_refuse(r->why, "ValidationException",
-				  "KeyEncryptionAlgorithm is "
-				  "RSAES_OAEP_SHA_256");
-	if (!kms_base64_decode(
-		    json_object_get(recipient, "AttestationDocument"), r->bytes,
-		    sizeof r->bytes, &size))
-		return kms_refuse(r->why, "ValidationException",
-				  "AttestationDocument is not Base64 of up to "
-				  "%u bytes",
-				  DOCUMENT_BYTES);
-	result = nitro_attest_verify(r->bytes, size, &wanted, &r->document,
-				     &report);
-	if (result)
-		return refuse_document(r, result, &report);
-	r->has_document = true;
-	return true;
+	return r->recipient.is_there ? &r->recipient.document : NULL;
 }
 
 /* The one key that there is, by its id, its ARN, or not at all. */
@@ -114,14 +68,40 @@ static bool check_key(const struct request *r, bool is_needed)
 			  own);
 }
 
-/* Always the same text for the same pairs; to be freed. */
+/* Not there, or an object of texts. */
+static bool is_context(json_t *context)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(context, key, value)
+	{
+		if (!json_is_string(value))
+			return false;
+	}
+	return !context || json_is_object(context);
+}
+
+/*
+ * Always the same text for the same pairs, to be freed.  NULL: refused, for
+ * what is no context would bind a blob to less than its author means.
+ */
 static char *context_of(const struct request *r)
 {
-	const json_t *context = json_object_get(r->json, "EncryptionContext");
+	json_t *context = json_object_get(r->json, "EncryptionContext");
+	char *text;
 
-	return json_object_size(context)
+	if (!is_context(context)) {
+		kms_refuse(r->why, "ValidationException",
+			   "EncryptionContext is an object of texts");
+		return NULL;
+	}
+	text = json_object_size(context)
 		       ? json_dumps(context, JSON_SORT_KEYS | JSON_COMPACT)
 		       : strdup("{}");
+	if (!text)
+		kms_refuse(r->why, "KMSInternalException", "no memory");
+	return text;
 }
 
 static bool seal(struct request *r, json_t *answer)
@@ -130,8 +110,10 @@ static bool seal(struct request *r, json_t *answer)
 	uint8_t blob[KMS_BLOB_BYTES];
 	size_t size;
 
-	if (!context || !kms_seal(r->kms, context, r->secret, r->secret_size,
-				  blob, sizeof blob, &size))
+	if (!context)
+		return false;
+	if (!kms_seal(r->kms, context, r->secret, r->secret_size, blob,
+		      sizeof blob, &size))
 		return kms_refuse(r->why, "KMSInternalException",
 				  "the library failed");
 	return !json_object_set_new(answer, "CiphertextBlob",
@@ -145,14 +127,16 @@ static bool unseal(struct request *r)
 	uint8_t blob[KMS_BLOB_BYTES];
 	size_t size;
 
+	if (!context)
+		return false;
 	if (!kms_base64_decode(json_object_get(r->json, "CiphertextBlob"), blob,
 			       sizeof blob, &size))
 		return kms_refuse(r->why, "ValidationException",
 				  "CiphertextBlob is not Base64 of up to %u "
 				  "bytes",
 				  KMS_BLOB_BYTES);
-	if (context && kms_unseal(r->kms, context, blob, size, r->secret,
-				  sizeof r->secret, &r->secret_size))
+	if (kms_unseal(r->kms, context, blob, size, r->secret, sizeof r->secret,
+		       &r->secret_size))
 		return true;
 	return kms_refuse(r->why, "InvalidCiphertextException",
 			  "CiphertextBlob is not of this key and "
@@ -162,24 +146,23 @@ static bool unseal(struct request *r)
 /* The secret in the clear, or for the document's key only. */
 static bool give(struct request *r, json_t *answer)
 {
-	uint8_t *envelope;
+	uint8_t envelope[KMS_ENVELOPE_BYTES];
 	size_t size;
 
-	if (!r->has_document)
+	if (!r->recipient.is_there)
 		return !json_object_set_new(
 			       answer, "Plaintext",
 			       kms_base64(r->secret, r->secret_size)) ||
 		       kms_refuse(r->why, "KMSInternalException", "no memory");
-	if (!kms_envelope(r->document.public_key, r->secret, r->secret_size,
-			  &envelope, &size))
+	if (!kms_envelope(r->recipient.document.public_key, r->secret,
+			  r->secret_size, envelope, &size))
 		return kms_refuse(r->why, "ValidationException",
 				  "the attestation document's public_key is "
 				  "no RSA key of 2048 bits or more, in DER "
 				  "(RFC 5280 4.1.2.7)");
-	json_object_set_new(answer, "CiphertextForRecipient",
-			    kms_base64(envelope, size));
-	OPENSSL_free(envelope);
-	return true;
+	return !json_object_set_new(answer, "CiphertextForRecipient",
+				    kms_base64(envelope, size)) ||
+	       kms_refuse(r->why, "KMSInternalException", "no memory");
 }
 
 static bool make_secret(struct request *r, json_int_t size)
@@ -270,7 +253,8 @@ static json_t *run(struct request *r, size_t i)
 {
 	json_t *answer = json_object();
 
-	if (answer && read_recipient(r) &&
+	if (answer &&
+	    kms_recipient_read(r->kms, r->json, &r->recipient, r->why) &&
 	    kms_policy_allows(r->kms, operations[i].action, document_of(r),
 			      r->why) &&
 	    operations[i].run(r, answer))
@@ -281,29 +265,45 @@ static json_t *run(struct request *r, size_t i)
 	return NULL;
 }
 
-json_t *kms_answer(const struct kms *kms, const char *operation,
-		   const json_t *request, struct kms_refusal *why)
+static json_t *answer_to(const struct kms *kms, size_t i, const json_t *json,
+			 struct kms_refusal *why)
 {
 	struct request *r = calloc(1, sizeof *r);
-	json_t *answer = NULL;
+	json_t *answer;
+
+	if (!r) {
+		kms_refuse(why, "KMSInternalException", "no memory");
+		return NULL;
+	}
+	r->kms = kms;
+	r->json = json;
+	r->why = why;
+	answer = run(r, i);
+	OPENSSL_cleanse(r->secret, sizeof r->secret);
+	free(r);
+	return answer;
+}
+
+json_t *kms_answer(const struct kms *kms, const char *operation,
+		   const char *body, size_t size, struct kms_refusal *why)
+{
+	json_t *json = NULL, *answer = NULL;
 	size_t i = 0;
 
 	while (i < RT_COUNT(operations) &&
 	       strcmp(operations[i].name, operation) != 0)
 		i++;
-	if (i == RT_COUNT(operations)) {
+	if (i < RT_COUNT(operations))
+		json = json_loadb(body, size, JSON_REJECT_DUPLICATES, NULL);
+	if (i == RT_COUNT(operations))
 		kms_refuse(why, "UnknownOperationException",
 			   "operations are Encrypt, Decrypt, GenerateDataKey "
 			   "and GenerateRandom");
-	} else if (!r) {
-		kms_refuse(why, "KMSInternalException", "no memory");
-	} else {
-		*r = (struct request){ .kms = kms,
-				       .json = request,
-				       .why = why };
-		answer = run(r, i);
-		OPENSSL_cleanse(r->secret, sizeof r->secret);
-	}
-	free(r);
+	else if (!json_is_object(json))
+		kms_refuse(why, "SerializationException",
+			   "a request is a JSON object");
+	else
+		answer = answer_to(kms, i, json, why);
+	json_decref(json);
 	return answer;
 }

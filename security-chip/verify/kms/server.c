@@ -1,22 +1,36 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * HTTP before the operations: POST / with X-Amz-Target: TrentService.Decrypt,
- * JSON both ways, as clients of KMS speak.  One thread of libmicrohttpd's.
+ * JSON both ways, as clients of KMS speak.  One thread, and libmicrohttpd in
+ * it.
+ *
+ * Theory.  A client has KMS_REQUEST_S for a request, however fast it sends: the
+ * library's own timeouts begin anew with each byte.  A client whose time is up
+ * has its socket shut down, which the library then finds.
  */
 #include <microhttpd.h>
 #include <openssl/crypto.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
 
-#include "firmware/rt/scope.h"
 #include "security-chip/verify/kms/kms.h"
 
 #define TARGET "TrentService."
 
-struct kms_server {
+struct client {
+	struct MHD_Connection *connection; /* NULL: there is none */
+	int64_t since_ms;                  /* when its request began */
+};
+
+struct server {
 	const struct kms *kms;
 	struct MHD_Daemon *daemon;
+	struct client clients[KMS_CLIENTS];
 };
 
 /* What has come of a request's body. */
@@ -36,12 +50,12 @@ static enum MHD_Result send_json(struct MHD_Connection *connection,
 	json_decref(json);
 	if (!text)
 		return MHD_NO;
-	response = MHD_create_response_from_buffer(strlen(text), text,
-						   MHD_RESPMEM_MUST_COPY);
-	OPENSSL_cleanse(text, strlen(text));
-	free(text);
-	if (!response)
+	response = MHD_create_response_from_buffer_with_free_callback(
+		strlen(text), text, kms_free);
+	if (!response) {
+		kms_free(text);
 		return MHD_NO;
+	}
 	MHD_add_response_header(response, "Content-Type",
 				"application/x-amz-json-1.1");
 	result = MHD_queue_response(connection, status, response);
@@ -85,7 +99,7 @@ static enum MHD_Result answer(const struct kms *kms,
 {
 	const char *operation = operation_of(connection);
 	struct kms_refusal why = { 0 };
-	json_t *request = NULL, *result = NULL;
+	json_t *result = NULL;
 
 	if (!is_word(operation)) {
 		operation = "?";
@@ -96,15 +110,9 @@ static enum MHD_Result answer(const struct kms *kms,
 		kms_refuse(&why, "SerializationException",
 			   "a request has up to %u bytes", KMS_BODY_BYTES);
 	} else {
-		request = json_loadb(body->text, body->size,
-				     JSON_REJECT_DUPLICATES, NULL);
-		if (json_is_object(request))
-			result = kms_answer(kms, operation, request, &why);
-		else
-			kms_refuse(&why, "SerializationException",
-				   "a request is a JSON object");
+		result = kms_answer(kms, operation, body->text, body->size,
+				    &why);
 	}
-	json_decref(request);
 	if (!result)
 		return send_refusal(connection, operation, &why);
 	fprintf(stderr, "nitro-kms: %s: done\n", operation);
@@ -127,7 +135,7 @@ static enum MHD_Result on_request(void *opaque,
 				  const char *version, const char *data,
 				  size_t *size, void **state)
 {
-	const struct kms_server *server = opaque;
+	const struct server *server = opaque;
 	struct body *body = *state;
 
 	(void)version;
@@ -153,41 +161,109 @@ static enum MHD_Result on_request(void *opaque,
 	return answer(server->kms, connection, body);
 }
 
+/* ---- clients and their time ---- */
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* A request has been answered, or will never be: the next one may come. */
 static void on_end(void *opaque, struct MHD_Connection *connection,
 		   void **state, enum MHD_RequestTerminationCode why)
 {
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+		connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	struct client *client = info ? info->socket_context : NULL;
 	struct body *body = *state;
 
 	(void)opaque;
-	(void)connection;
 	(void)why;
+	if (client)
+		client->since_ms = now_ms();
 	if (body)
 		OPENSSL_cleanse(body->text, body->size);
 	free(body);
 	*state = NULL;
 }
 
-struct kms_server *kms_serve(const struct kms *kms, int listener)
+static void on_client(void *opaque, struct MHD_Connection *connection,
+		      void **context, enum MHD_ConnectionNotificationCode code)
 {
-	struct kms_server *server = calloc(1, sizeof *server);
+	struct server *server = opaque;
+	struct client *client = *context;
 
-	if (!server)
-		return NULL;
-	server->kms = kms;
-	server->daemon = MHD_start_daemon(
-		MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, on_request,
-		server, MHD_OPTION_LISTEN_SOCKET, listener,
-		MHD_OPTION_CONNECTION_TIMEOUT, 10u, MHD_OPTION_CONNECTION_LIMIT,
-		64u, MHD_OPTION_NOTIFY_COMPLETED, on_end, NULL, MHD_OPTION_END);
-	if (!server->daemon) {
-		free(server);
-		return NULL;
+	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+		if (client)
+			client->connection = NULL;
+		return;
 	}
-	return server;
+	for (size_t i = 0; i < KMS_CLIENTS && !client; i++)
+		if (!server->clients[i].connection)
+			client = &server->clients[i];
+	if (client)
+		*client = (struct client){ connection, now_ms() };
+	*context = client;
 }
 
-void kms_serve_end(struct kms_server *server)
+static void end_slow_clients(const struct server *server)
 {
-	MHD_stop_daemon(server->daemon);
-	free(server);
+	int64_t oldest_ms = now_ms() - INT64_C(1000) * KMS_REQUEST_S;
+	const union MHD_ConnectionInfo *info;
+
+	for (size_t i = 0; i < KMS_CLIENTS; i++) {
+		if (!server->clients[i].connection ||
+		    server->clients[i].since_ms > oldest_ms)
+			continue;
+		info = MHD_get_connection_info(
+			server->clients[i].connection,
+			MHD_CONNECTION_INFO_CONNECTION_FD);
+		if (info)
+			shutdown(info->connect_fd, SHUT_RDWR);
+	}
+}
+
+static bool start(struct server *server, int listener)
+{
+	server->daemon = MHD_start_daemon(
+		MHD_USE_EPOLL, 0, NULL, NULL, on_request, server,
+		MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_CONNECTION_LIMIT,
+		KMS_CLIENTS, MHD_OPTION_NOTIFY_COMPLETED, on_end, NULL,
+		MHD_OPTION_NOTIFY_CONNECTION, on_client, server,
+		MHD_OPTION_END);
+	if (!server->daemon)
+		close(listener);
+	return server->daemon;
+}
+
+/* Until something is to be done; at most a second, to look for slow clients. */
+static int wait_ms(const struct server *server)
+{
+	MHD_UNSIGNED_LONG_LONG left;
+
+	return MHD_get_timeout(server->daemon, &left) == MHD_YES && left < 1000
+		       ? (int)left
+		       : 1000;
+}
+
+bool kms_serve(const struct kms *kms, int listener, int end)
+{
+	struct server server = { .kms = kms };
+	struct pollfd fds[] = { { .fd = end, .events = POLLIN },
+				{ .events = POLLIN } };
+
+	if (!start(&server, listener))
+		return false;
+	fds[1].fd = MHD_get_daemon_info(server.daemon, MHD_DAEMON_INFO_EPOLL_FD)
+			    ->epoll_fd;
+	while (!fds[0].revents) {
+		(void)poll(fds, 2, wait_ms(&server));
+		MHD_run(server.daemon);
+		end_slow_clients(&server);
+	}
+	MHD_stop_daemon(server.daemon);
+	return true;
 }
