@@ -19,11 +19,20 @@ cmake --preset fuzz -B "$build" >/dev/null
 ninja -C "$build" $targets
 mkdir -p "$build/broken"
 
+# The largest input of the corpus and a quarter more, for some are documents;
+# none is cut.
+longest() {
+	largest=$(find "tests/fuzz/corpus/$1" -type f -printf '%s\n' |
+		sort -n | tail -n 1)
+	largest=$((${largest:-0} * 5 / 4))
+	echo $((largest > $2 ? largest : $2))
+}
+
 merge() {
 	corpus=tests/fuzz/corpus/$1
 	rm -rf "$build/merged"
 	mkdir "$build/merged"
-	"$build/$1" -set_cover_merge=1 -use_counters=0 -max_len=2048 \
+	"$build/$1" -set_cover_merge=1 -use_counters=0 -max_len="$(longest "$1" 2048)" \
 		-artifact_prefix="$build/broken/$1-" \
 		"$build/merged" "$corpus" "$build/found/$1" \
 		>"$build/$1.merge.log" 2>&1
@@ -37,7 +46,8 @@ for target in $targets; do
 	echo "== $target for $seconds seconds"
 	mkdir -p "$build/found/$target" "tests/fuzz/corpus/$target"
 	"$build/$target" -max_total_time="$seconds" -timeout=10 \
-		-rss_limit_mb=2048 -max_len=4096 -len_control=10 \
+		-rss_limit_mb=2048 -max_len="$(longest "$target" 4096)" \
+		-len_control=10 \
 		-print_final_stats=1 -artifact_prefix="$build/broken/$target-" \
 		"$build/found/$target" "tests/fuzz/corpus/$target" \
 		>"$build/$target.log" 2>&1 || status=1
