@@ -20,6 +20,7 @@
 #include "firmware/rt/log.h"
 #include "firmware/rt/run_dir.h"
 #include "firmware/rt/scope.h"
+#include "security-chip/audit.h"
 #include "security-chip/boot/gate.h"
 #include "security-chip/boot/rom.h"
 #include "security-chip/chip.h"
@@ -170,7 +171,7 @@ static int init(const struct words *words)
 	return EXIT_FAILURE;
 }
 
-static int complain(const char *flash, enum sec_reason reason)
+int rom_complain(const char *flash, enum sec_reason reason)
 {
 	fprintf(stderr, "nitro-rom: the flash at %s: %s: %s\n", flash,
 		sec_reason_name(reason), sec_reason_sentence(reason));
@@ -183,8 +184,11 @@ static int install(const struct words *words)
 	enum sec_reason reason = sec_flash_open(words->rom.flash, &flash);
 	unsigned int slot;
 
-	if (reason != SEC_REASON_GOOD)
-		return complain(words->rom.flash, reason);
+	if (reason != SEC_REASON_GOOD) {
+		sec_audit("gate.denied", "the flash: %s",
+			  sec_reason_name(reason));
+		return rom_complain(words->rom.flash, reason);
+	}
 	reason = sec_gate_install(&flash, words->image, words->slot, &slot);
 	sec_flash_close(&flash);
 	if (reason == SEC_REASON_GOOD) {
@@ -196,64 +200,6 @@ static int install(const struct words *words)
 		SEC_SLOT_NAMES[slot], sec_reason_name(reason),
 		sec_reason_sentence(reason));
 	return EXIT_FAILURE;
-}
-
-static json_t *tell_slot(const struct sec_flash *flash, unsigned int slot)
-{
-	RT_FD int dir = sec_flash_slot(flash, slot);
-	struct sec_stage stage = { .parts = { -1, -1, -1 } };
-	enum sec_reason reason =
-		dir < 0 ? SEC_REASON_SLOT_EMPTY
-			: sec_stage_verify(dir, flash->owner,
-					   flash->state.floor, &stage);
-	enum sec_reason trial = flash->state.failed[slot];
-	json_t *json = json_pack(
-		"{s:s%, s:b, s:b, s:s, s:s, s:s, s:I}", "slot",
-		&SEC_SLOT_NAMES[slot], (size_t)1, "active",
-		flash->state.active == slot, "trial",
-		flash->state.trial == slot, "reason", sec_reason_name(reason),
-		"text", sec_reason_sentence(reason), "version",
-		stage.manifest.version, "svn", (json_int_t)stage.manifest.svn);
-
-	if (trial != SEC_REASON_GOOD)
-		json_object_set_new(json, "trial_failed",
-				    json_string(sec_reason_name(trial)));
-	sec_stage_close(&stage);
-	return json;
-}
-
-/* Its public key and certificate: who the device is, whatever it runs. */
-static void tell_device(const struct sec_flash *flash, json_t *json)
-{
-	uint8_t uds[SEC_UDS_BYTES];
-	struct sec_identity device;
-
-	if (!sec_flash_uds(flash, uds) &&
-	    !sec_identity_make(uds, NULL, NULL, &device))
-		sec_identity_tell(&device, json);
-	OPENSSL_cleanse(uds, sizeof uds);
-}
-
-static int tell_status(const struct words *words)
-{
-	struct sec_flash flash;
-	enum sec_reason reason = sec_flash_open(words->rom.flash, &flash);
-	json_t *json;
-
-	if (reason != SEC_REASON_GOOD)
-		return complain(words->rom.flash, reason);
-	json = json_pack("{s:s, s:I, s:I, s:I, s:[o, o]}", "flash",
-			 words->rom.flash, "floor",
-			 (json_int_t)flash.state.floor, "written",
-			 (json_int_t)flash.state.written, "denied",
-			 (json_int_t)flash.state.denied, "slots",
-			 tell_slot(&flash, 0), tell_slot(&flash, 1));
-	tell_device(&flash, json);
-	json_dumpf(json, stdout, JSON_INDENT(2));
-	putchar('\n');
-	json_decref(json);
-	sec_flash_close(&flash);
-	return EXIT_SUCCESS;
 }
 
 /* ---- Starting ---- */
@@ -291,7 +237,7 @@ static int boot(const struct words *words)
 
 static int act(const struct words *words)
 {
-	return words->is_status ? tell_status(words)
+	return words->is_status ? rom_status(words->rom.flash)
 	       : words->image   ? install(words)
 				: boot(words);
 }
@@ -311,6 +257,8 @@ int main(int argc, char **argv)
 	char flash[PATH_MAX], state[PATH_MAX - 8] = ".", sockets[108];
 	int status;
 
+	/* What verifies takes no orders from a file that a variable names. */
+	OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
 	rt_state_dir(state, sizeof state);
 	snprintf(flash, sizeof flash, "%s/flash", state);
 	if (!rt_run_dir(sockets, sizeof sockets))

@@ -33,6 +33,11 @@ struct rom {
  */
 int rom_boot(struct rom *rom);
 
+/* rom.c: say why a flash is of no use; the exit status. */
+int rom_complain(const char *flash, enum sec_reason reason);
+/* rom_status.c: print what the flash at path holds; the exit status. */
+int rom_status(const char *path);
+
 /* rom_start.c: run a verified stage until it is ready or has failed. */
 enum sec_reason rom_start(struct rom *rom, const struct sec_stage *stage);
 /* Wait for its end; its exit status.  Signals that ask us to end go to it. */

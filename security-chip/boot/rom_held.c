@@ -19,6 +19,7 @@
 #include "firmware/rt/log.h"
 #include "firmware/rt/run_dir.h"
 #include "firmware/rt/scope.h"
+#include "security-chip/audit.h"
 #include "security-chip/boot/rom.h"
 
 #define WHO        "rom"
@@ -191,6 +192,7 @@ int rom_held(struct rom *rom)
 	rt_log_error(WHO, "the card is held in reset: %s: %s",
 		     sec_reason_name(rom->report.reason),
 		     sec_reason_sentence(rom->report.reason));
+	sec_audit("boot.held", "%s", sec_reason_name(rom->report.reason));
 	if (fd < 0)
 		return EXIT_FAILURE;
 	rt_log_info(WHO, "control on %s", path);

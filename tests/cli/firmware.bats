@@ -105,6 +105,7 @@ held()
 	[ -S "$dir/control.sock" ]
 	[ "$(find "$dir" -name '*.sock' | wc -l)" = 1 ]
 	[ -z "$(pgrep -P "$card_pid")" ]
+	[ ! -e flash ] || grep -q "boot.held $1\$" flash/security-chip/audit.log
 	run -1 "$ctl" -s "$dir" status
 	says "held in reset"
 }
@@ -520,11 +521,14 @@ sign_in_order()
 	refused_for state-damaged
 }
 
-@test "fuses with a flipped bit hold the card" {
+@test "fuses with a flipped bit hold the card, and nothing is written" {
 	rom
 	a_used_flash
 	flip flash/fuses 60
 	refused_for fuses-damaged
+	run -1 install_image good
+	says "fuses-damaged"
+	grep -q 'gate.denied the flash: fuses-damaged$' flash/security-chip/audit.log
 }
 
 @test "a bad slot falls back to the other one, and the floor stays" {
@@ -835,6 +839,13 @@ a_power_cut()
 @test "what makes a loader load something else does not reach the card" {
 	rom
 	a_flash
+	# Nor the first stage: no digest that it has would be good enough.
+	printf '%s\n' 'openssl_conf = all' '[all]' 'alg_section = some' '[some]' \
+		'default_properties = fips=yes' >openssl.cnf
+	run -1 env OPENSSL_CONF="$PWD/openssl.cnf" openssl sha384 card.yaml
+	run -0 env OPENSSL_CONF="$PWD/openssl.cnf" "$rom" --flash flash --status
+	says '"reason": "good"'
+	export OPENSSL_CONF=$PWD/openssl.cnf
 	export OPENSSL_MODULES=/nowhere GCONV_PATH=/nowhere WHATEVER=else
 	LD_LIBRARY_PATH=/nowhere start_rom
 	released
