@@ -8,8 +8,8 @@ import sys
 import pytest
 
 import checks
-from guest import (REPO, ROOT_IMAGE, Card, Failure, Guest, choose_kernel, copy_image,
-                   ebs)
+from guest import REPO, ROOT_IMAGE, Failure, Guest, choose_kernel, copy_image, ebs
+from verified import VerifiedCard
 
 KERNELS = ["6.12", "7.2"]
 INSTANCE = "i-0123456789abcdef0"
@@ -37,7 +37,7 @@ def machine(request, tmp_path_factory):
     root = copy_image(ROOT_IMAGE, folder / "root.img")
     choose_kernel(root, request.param)
     functions = [ebs("ebs0", root), {"nsm": {"name": "nsm0", "instance-id": INSTANCE}}]
-    with Card(functions) as card, Guest(card) as guest:
+    with VerifiedCard(functions) as card, Guest(card) as guest:
         guest.wait_for_shell()
         assert guest.run("uname -r").startswith(request.param + ".")
         machine = Machine(card, guest, request.param)
@@ -80,6 +80,14 @@ def test_documents_are_believed_for_their_own_reasons(machine):
     refused = subprocess.run([*program, file, "--root", root], capture_output=True,
                              text=True, timeout=30, check=False)
     assert refused.returncode and "signature" in refused.stdout + refused.stderr
+
+
+def test_documents_are_bound_to_what_was_measured(machine):
+    file = checks.document(machine.guest, machine.card, os.urandom(32))
+    checks.is_bound(machine.card, file)
+    status = machine.card.boot_status()[1]
+    for n, name in enumerate(("firmware", "config")):
+        assert machine.client("pcr", str(n)) == f"1 {status['registers'][name]}"
 
 
 def test_pcrs_outlive_the_driver(machine):

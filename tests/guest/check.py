@@ -113,13 +113,16 @@ class Session:
         # The image's own kernel is too old for a driver.
         image = copy_image(ROOT_IMAGE, f"{self.folder}/nsm.img")
         choose_kernel(image, "7.2")
-        with Card([ebs("ebs0", image), {"nsm": {"name": "nsm0"}}]) as card, \
+        with VerifiedCard([ebs("ebs0", image), {"nsm": {"name": "nsm0"}}]) as card, \
                 Guest(card) as guest:
             guest.wait_for_shell()
             checks.prepare_nsm(guest)
-            size = checks.document(guest, card, os.urandom(32)).stat().st_size
+            file = checks.document(guest, card, os.urandom(32))
+            checks.is_bound(card, file)
+            size = file.stat().st_size
             source = guest.run("cat /sys/class/misc/hw_random/rng_current").strip()
-        return f"a document of {size} bytes verifies; random numbers by {source}"
+        return (f"a document of {size} bytes verifies and is bound to the boot chain; "
+                f"random numbers by {source}")
 
     def check_ebs_persist(self):
         checksum = checks.write_and_sync(self.guest, "/root/persist")

@@ -10,11 +10,13 @@ import json
 import os
 import pathlib
 import re
+import subprocess
+import sys
 import threading
 import time
 
 import nic
-from guest import SCRATCH_ID, VOLUME_ID, Failure, wait_until
+from guest import REPO, SCRATCH_ID, VOLUME_ID, Failure, wait_until
 
 MODEL = "Amazon Elastic Block Store"
 
@@ -371,3 +373,17 @@ def document(guest, card, nonce):
     file.write_bytes(bytes.fromhex(text))
     card.ctl("attest", "verify", "--nonce", nonce.hex(), str(file))
     return file
+
+
+def is_bound(card, file):
+    """A verified card's document leads to what its device says was measured."""
+    root, status = card.folder / "root.pem", card.folder / "status.json"
+    device = card.folder / "device.pem"
+    root.write_text(card.ctl("attest", "root"))
+    status.write_text(json.dumps(card.boot_status()[1]))
+    device.write_text(card.device_certificate())
+    program = REPO / "tests/attest/verify_boot.py"
+    done = subprocess.run([sys.executable, program, file, "--root", root,
+                           "--device", device, "--status", status],
+                          capture_output=True, text=True, timeout=60, check=False)
+    expect(done.returncode == 0, f"not bound: {done.stdout}{done.stderr}")

@@ -29,6 +29,12 @@ class VerifiedCard(Card):
                               capture_output=True, text=True, timeout=60)
         if done.returncode != 0:
             raise Failure(f"nitroctl firmware {words[0]}: {done.stderr}")
+        return done.stdout
+
+    def device_certificate(self):
+        """As whoever made the flash has it: not from the running card."""
+        status = json.loads(self.firmware("status", "--flash", self.flash, "--json"))
+        return status["certificates"]["device"]
 
     def install(self, config):
         key, image = self.folder / "owner.pem", self.folder / "image"
