@@ -369,6 +369,7 @@ static uint32_t run(const struct request *request, struct message *m)
 static void refuse(struct sec_tpm_channel *c, uint32_t code, uint32_t result,
 		   struct sec_tpm_writer *out)
 {
+	rt_counter_add(&c->messages, 1);
 	rt_counter_add(&c->refused, 1);
 	trace_tpm_control(code, result);
 	put_result(out, result);
@@ -386,7 +387,6 @@ ssize_t sec_tpm_channel_take(struct sec_tpm_channel *c, const uint8_t *in,
 		return 0;
 	if (code < RT_COUNT(requests))
 		request = &requests[code];
-	rt_counter_add(&c->messages, 1);
 	if (!request->run) {
 		/* How long it is only its sender knows: all that came. */
 		refuse(c, code, SEC_TPM_BAD_ORDINAL, out);
@@ -399,6 +399,7 @@ ssize_t sec_tpm_channel_take(struct sec_tpm_channel *c, const uint8_t *in,
 	}
 	if (!length || size < length)
 		return 0;
+	rt_counter_add(&c->messages, 1);
 	result = run(request, &m);
 	trace_tpm_control(code, result);
 	if (result)

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "firmware/rt/secret.h"
 #include "firmware/rt/trace.h"
 #include "security-chip/tpm/private.h"
 
@@ -43,6 +44,7 @@ static void hang_up(struct sec_tpm_data *data)
 	if (data->fd >= 0)
 		close(data->fd);
 	data->fd = -1;
+	rt_erase(data->in, data->used);
 	data->used = 0;
 }
 
@@ -88,20 +90,40 @@ static size_t length_of(const struct sec_tpm_data *data)
 	return data->used < size ? 0 : size;
 }
 
+/* The VMM has gone since, or another one came. */
+static bool is_withdrawn(struct sec_tpm *tpm)
+{
+	bool is_so;
+
+	pthread_mutex_lock(&tpm->post_lock);
+	is_so = tpm->has_offer;
+	pthread_mutex_unlock(&tpm->post_lock);
+	return is_so;
+}
+
+/* The first command has been done: both it and what it made are secrets. */
+static void forget_first(struct sec_tpm_data *data, size_t size)
+{
+	data->used -= size;
+	memmove(data->in, data->in + size, data->used);
+	rt_erase(data->in + data->used, size);
+}
+
 static void run_command(struct sec_tpm *tpm, size_t size)
 {
 	struct sec_tpm_data *data = &tpm->data;
 	uint8_t answer[SEC_TPM_MESSAGE_BYTES];
-	size_t answered;
+	size_t answered = 0;
 
 	pthread_mutex_lock(&tpm->lock);
-	answered = sec_tpm_guest_run(&tpm->guest, tpm->channel.locality,
-				     data->in, size, answer);
+	if (!is_withdrawn(tpm))
+		answered = sec_tpm_guest_run(&tpm->guest, tpm->channel.locality,
+					     data->in, size, answer);
 	pthread_mutex_unlock(&tpm->lock);
-	data->used -= size;
-	memmove(data->in, data->in + size, data->used);
-	if (!sec_tpm_send(data->fd, tpm->end, answer, answered))
+	forget_first(data, size);
+	if (!answered || !sec_tpm_send(data->fd, tpm->end, answer, answered))
 		hang_up(data);
+	rt_erase(answer, answered);
 }
 
 static void receive(struct sec_tpm *tpm)
@@ -118,8 +140,12 @@ static void receive(struct sec_tpm *tpm)
 		return;
 	}
 	data->used += (size_t)got;
-	while (data->fd >= 0 && !tpm->is_ending && (size = length_of(data)))
+	while (data->fd >= 0 && !tpm->is_ending && (size = length_of(data))) {
 		run_command(tpm, size);
+		/* A VMM that sends many at once does not keep others waiting.
+		 */
+		look_around(tpm);
+	}
 }
 
 static void turn(struct sec_tpm *tpm)

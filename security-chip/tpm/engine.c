@@ -225,6 +225,23 @@ bool sec_tpm_engine_is_on(void)
 	return engine.is_on;
 }
 
+/* Commands bring passwords, and responses what was sealed. */
+static size_t process(uint8_t *command, size_t size, uint8_t *answer)
+{
+	uint32_t answered = 0;
+	bool is_good =
+		!TPMLIB_Process(&engine.answer, &answered, &engine.answer_room,
+				command, (uint32_t)size) &&
+		answered >= TPM_HEADER_BYTES &&
+		answered <= SEC_TPM_MESSAGE_BYTES;
+
+	if (is_good)
+		memcpy(answer, engine.answer, answered);
+	rt_erase(engine.answer, engine.answer_room);
+	rt_erase(command, size);
+	return is_good ? answered : 0;
+}
+
 static size_t answer_code(uint8_t *answer, uint32_t code)
 {
 	struct sec_tpm_writer w = { .bytes = answer,
@@ -239,7 +256,7 @@ size_t sec_tpm_engine_run(uint8_t locality, const uint8_t *command, size_t size,
 			  uint8_t *answer)
 {
 	uint8_t copy[SEC_TPM_MESSAGE_BYTES];
-	uint32_t answer_size = 0;
+	size_t answered;
 
 	if (!engine.is_on)
 		return answer_code(answer, TPM_RC_INITIALIZE);
@@ -248,13 +265,8 @@ size_t sec_tpm_engine_run(uint8_t locality, const uint8_t *command, size_t size,
 	/* libtpms decrypts parameters in place. */
 	memcpy(copy, command, size);
 	engine.locality = locality;
-	if (TPMLIB_Process(&engine.answer, &answer_size, &engine.answer_room,
-			   copy, (uint32_t)size) ||
-	    answer_size < TPM_HEADER_BYTES ||
-	    answer_size > SEC_TPM_MESSAGE_BYTES)
-		return answer_code(answer, TPM_RC_FAILURE);
-	memcpy(answer, engine.answer, answer_size);
-	return answer_size;
+	answered = process(copy, size, answer);
+	return answered ? answered : answer_code(answer, TPM_RC_FAILURE);
 }
 
 void sec_tpm_engine_cancel(void)

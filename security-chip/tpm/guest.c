@@ -30,7 +30,6 @@ static void has_started(struct sec_tpm_guest *guest)
 {
 	uint8_t pcrs[SEC_TPM_PCRS][SEC_DIGEST_BYTES];
 
-	guest->is_started = true;
 	guest->has_quoted = false;
 	if (sec_tpm_pcr_bind()) {
 		rt_log_warn("tpm", "cannot extend PCR %u with what the card is",
@@ -72,7 +71,7 @@ static void follow(struct sec_tpm_guest *guest, uint32_t code)
 void sec_tpm_guest_powered(struct sec_tpm_guest *guest, bool is_on)
 {
 	trace_tpm_power(is_on);
-	guest->is_started = guest->has_quoted = false;
+	guest->has_quoted = false;
 	if (is_on)
 		rt_counter_add(&guest->boots, 1);
 }

@@ -18,6 +18,7 @@ static int read_eight(unsigned int first, uint8_t (*out)[SEC_DIGEST_BYTES])
 	struct sec_tpm_writer w = { command, 0, sizeof command, false };
 	struct sec_tpm_reader r = { .bytes = answer };
 	const uint8_t *digest;
+	uint32_t code;
 	size_t size;
 
 	sec_tpm_begin(&w, TPM_ST_NO_SESSIONS, TPM_CC_PCR_READ, 0);
@@ -28,8 +29,9 @@ static int read_eight(unsigned int first, uint8_t (*out)[SEC_DIGEST_BYTES])
 		sec_tpm_put_number(&w, 1, i == first / 8 ? 0xff : 0);
 	sec_tpm_end(&w);
 	r.left = sec_tpm_engine_run(0, command, w.used, answer);
-	if (sec_tpm_code_of(answer, r.left) != TPM_RC_SUCCESS)
-		return -EIO;
+	code = sec_tpm_code_of(answer, r.left);
+	if (code != TPM_RC_SUCCESS)
+		return code == TPM_RC_INITIALIZE ? -EAGAIN : -EIO;
 	/* Header, update counter, the selection again. */
 	sec_tpm_get(&r, TPM_HEADER_BYTES + 4 + 4 + 2 + 1 + 3);
 	if (sec_tpm_get_number(&r, 4) != PCRS_AT_ONCE)

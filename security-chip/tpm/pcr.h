@@ -17,8 +17,9 @@
 #define SEC_TPM_CARD_PCR 22u
 
 /*
- * The SHA-384 bank.  -EIO: the TPM does not answer, or has no such bank; 0 with
- * the engine on and started.  With the engine's lock held, as are the others.
+ * The SHA-384 bank.  -EAGAIN: the TPM is off, or nobody has started it; -EIO:
+ * it does not answer, or has no such bank.  With the engine's lock held, as are
+ * the others.
  */
 int sec_tpm_pcrs_read(uint8_t out[SEC_TPM_PCRS][SEC_DIGEST_BYTES]);
 

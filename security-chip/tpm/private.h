@@ -15,7 +15,7 @@
 struct sec_tpm_guest {
 	const char *instance;
 	const struct sec_tpm_store *store;
-	bool is_started, has_quoted; /* since the power went on */
+	bool has_quoted; /* since the power went on */
 	struct sec_tpm_ek eks[SEC_TPM_EKS];
 	bool has_new_eks; /* the ones above are no longer the TPM's */
 	struct rt_counter boots, commands, failures;

@@ -104,6 +104,8 @@ static int start(struct sec_tpm *tpm, const char *path, struct rt_error *error)
 	if (status)
 		return status;
 	tpm->socket = strdup(path);
+	if (!tpm->socket)
+		return rt_error_set(error, -ENOMEM, "out of memory");
 	status = -pthread_create(&tpm->control, NULL, sec_tpm_control_run, tpm);
 	if (status)
 		rt_error_set(error, status, "cannot start the TPM's thread: %s",
@@ -184,11 +186,11 @@ bool sec_tpm_destroy(struct sec_tpm **tpm, unsigned int ms)
 void sec_tpm_read_status(struct sec_tpm *tpm, struct sec_tpm_status *out)
 {
 	const struct sec_tpm_guest *guest = &tpm->guest;
+	int status;
 
 	*out = (struct sec_tpm_status){
 		.is_connected = tpm->is_connected,
 		.is_on = sec_tpm_engine_is_on(),
-		.is_started = guest->is_started,
 		.boots = rt_counter_read(&guest->boots),
 		.commands = rt_counter_read(&guest->commands),
 		.failures = rt_counter_read(&guest->failures),
@@ -197,7 +199,10 @@ void sec_tpm_read_status(struct sec_tpm *tpm, struct sec_tpm_status *out)
 		.stores = sec_tpm_engine_stores(),
 		.failed_stores = sec_tpm_engine_failed_stores(),
 	};
-	out->has_pcrs = out->is_started && !sec_tpm_pcrs_read(out->pcrs);
+	/* A state that a VMM has put back may be started already. */
+	status = sec_tpm_pcrs_read(out->pcrs);
+	out->is_started = status != -EAGAIN;
+	out->has_pcrs = !status;
 }
 
 const struct sec_tpm_ek *sec_tpm_read_ek(struct sec_tpm *tpm,

@@ -223,3 +223,52 @@ void tpm_power_on(const struct tpm_bench *b)
 	cr_assert_eq(tpm_tell_number(b, CMD_INIT, 0), 0);
 	cr_assert_eq(tpm_code(b, TPM_STARTUP), 0);
 }
+
+static void read_all(struct sec_tpm_job *job, struct sec_tpm *tpm)
+{
+	struct tpm_reading *r = (struct tpm_reading *)job;
+
+	sec_tpm_read_status(tpm, &r->status);
+	for (int i = 0; i < SEC_TPM_EKS; i++)
+		r->eks[i] = *sec_tpm_read_ek(tpm, (enum sec_tpm_ek_kind)i);
+	sem_post(&r->done);
+}
+
+void tpm_read(const struct tpm_bench *b, struct tpm_reading *r)
+{
+	*r = (struct tpm_reading){ .job.run = read_all };
+	sem_init(&r->done, 0, 0);
+	sec_tpm_post(b->tpm, &r->job);
+	sem_wait(&r->done);
+}
+
+size_t tpm_get_blob(const struct tpm_bench *b, uint32_t kind, uint8_t *blob,
+		    size_t room)
+{
+	uint8_t request[12] = { 0, 0, 0, 1, 0, 0, 0, (uint8_t)kind };
+	uint8_t head[16];
+	size_t size;
+
+	cr_assert_eq(tpm_ask(b, CMD_GET_STATEBLOB, request, 12, head, 16), 0);
+	size = (size_t)head[13] << 16 | (size_t)head[14] << 8 | head[15];
+	cr_assert_eq(memcmp(head + 8, head + 12, 4), 0, "all at once");
+	cr_expect_eq(head[7], size ? 2 : 0, "PTM_STATE_FLAG_ENCRYPTED");
+	cr_assert(size <= room);
+	cr_assert(tpm_receive(b->control, blob, size));
+	return size;
+}
+
+uint32_t tpm_set_blob(const struct tpm_bench *b, uint32_t kind, uint8_t flags,
+		      const uint8_t *blob, size_t size)
+{
+	static uint8_t request[12 + (1 << 20)];
+	uint8_t answer[4];
+
+	memcpy(request,
+	       (uint8_t[]){ 0, 0, 0, flags, 0, 0, 0, (uint8_t)kind, 0,
+			    (uint8_t)(size >> 16), (uint8_t)(size >> 8),
+			    (uint8_t)size },
+	       12);
+	memcpy(request + 12, blob, size);
+	return tpm_ask(b, CMD_SET_STATEBLOB, request, 12 + size, answer, 4);
+}

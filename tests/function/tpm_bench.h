@@ -6,6 +6,7 @@
 #ifndef TESTS_FUNCTION_TPM_BENCH_H
 #define TESTS_FUNCTION_TPM_BENCH_H
 
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -75,9 +76,40 @@ size_t tpm_run(const struct tpm_bench *b, const char *hex,
 uint32_t tpm_code(const struct tpm_bench *b, const char *hex);
 size_t tpm_from_hex(const char *hex, uint8_t *bytes, size_t room);
 
+/* What the card tells about it, read by a job on its thread. */
+struct tpm_reading {
+	struct sec_tpm_job job;
+	struct sec_tpm_status status;
+	struct sec_tpm_ek eks[SEC_TPM_EKS];
+	sem_t done;
+};
+void tpm_read(const struct tpm_bench *b, struct tpm_reading *r);
+
+/* GET_STATEBLOB, all at once; its size. */
+size_t tpm_get_blob(const struct tpm_bench *b, uint32_t kind, uint8_t *blob,
+		    size_t room);
+/* SET_STATEBLOB; its result.  size: up to 1 MiB. */
+uint32_t tpm_set_blob(const struct tpm_bench *b, uint32_t kind, uint8_t flags,
+		      const uint8_t *blob, size_t size);
+
 /* TPM2_Startup(CLEAR) after INIT. */
 void tpm_power_on(const struct tpm_bench *b);
 
 #define TPM_STARTUP "8001 0000000c 00000144 0000"
+/* TPM2_NV_DefineSpace by the owner: index 0x1800001, eight bytes. */
+#define TPM_NV_DEFINE                                                          \
+	"8002 0000002d 0000012a 40000001 00000009 40000009 0000 00 0000 "      \
+	"0000 000e 01800001 000b 00040004 0000 0008"
+#define TPM_NV_WRITE(byte)                                                     \
+	"8002 0000002b 00000137 01800001 01800001 00000009 40000009 0000 00 "  \
+	"0000 0008 " byte byte byte byte byte byte byte byte " 0000"
+#define TPM_NV_READ                                                            \
+	"8002 00000023 0000014e 01800001 01800001 00000009 40000009 0000 00 "  \
+	"0000 0008 0000"
+/* TPM2_CreatePrimary of the owner's: a storage key on P-256, 0x80000000. */
+#define TPM_CREATE_PARENT                                                      \
+	"8002 00000043 00000131 40000001 00000009 40000009 0000 00 0000 "      \
+	"0004 0000 0000 001a 0023 000b 00030072 0000 0006 0080 0043 0010 "     \
+	"0003 0010 0000 0000 0000 00000000"
 
 #endif

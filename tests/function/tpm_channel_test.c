@@ -44,16 +44,6 @@ TestSuite(tpm, .init = start, .fini = stop);
 #define EVENT(pcr)                                                             \
 	"8002 0000001f 0000013c " pcr " 00000009 40000009 0000 00 0000 "       \
 	"0002 abcd"
-/* TPM2_NV_DefineSpace by the owner: index 0x1800001, eight bytes. */
-#define NV_DEFINE                                                              \
-	"8002 0000002d 0000012a 40000001 00000009 40000009 0000 00 0000 "      \
-	"0000 000e 01800001 000b 00040004 0000 0008"
-#define NV_WRITE(byte)                                                         \
-	"8002 0000002b 00000137 01800001 01800001 00000009 40000009 0000 00 "  \
-	"0000 0008 " byte byte byte byte byte byte byte byte " 0000"
-#define NV_READ                                                                \
-	"8002 00000023 0000014e 01800001 01800001 00000009 40000009 0000 00 "  \
-	"0000 0008 0000"
 
 Test(tpm, says_what_it_can_do)
 {
@@ -193,7 +183,7 @@ Test(tpm, a_request_that_is_too_long_ends_the_connection)
 Test(tpm, a_vmm_may_leave_in_any_way_and_come_back)
 {
 	tpm_power_on(&b);
-	cr_expect_eq(tpm_code(&b, NV_DEFINE), 0);
+	cr_expect_eq(tpm_code(&b, TPM_NV_DEFINE), 0);
 	for (int i = 0; i < 3; i++) {
 		/* In the middle of a request, and of a command. */
 		tpm_send(b.control, "\0\0", 2);
@@ -202,8 +192,8 @@ Test(tpm, a_vmm_may_leave_in_any_way_and_come_back)
 		tpm_bench_connect(&b);
 		cr_expect_eq(tpm_code(&b, GET_FAMILY), 0x100, "power is off");
 		tpm_power_on(&b);
-		cr_expect_eq(tpm_code(&b, NV_WRITE("11")), 0);
-		cr_expect_eq(tpm_code(&b, NV_READ), 0);
+		cr_expect_eq(tpm_code(&b, TPM_NV_WRITE("11")), 0);
+		cr_expect_eq(tpm_code(&b, TPM_NV_READ), 0);
 	}
 }
 

@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,17 +31,6 @@ static void stop(void)
 
 TestSuite(tpm_state, .init = start, .fini = stop);
 
-/* An index of the owner's with eight bytes, written, read. */
-#define NV_DEFINE                                                              \
-	"8002 0000002d 0000012a 40000001 00000009 40000009 0000 00 0000 "      \
-	"0000 000e 01800001 000b 00040004 0000 0008"
-#define NV_WRITE(byte)                                                         \
-	"8002 0000002b 00000137 01800001 01800001 00000009 40000009 0000 00 "  \
-	"0000 0008 " byte byte byte byte byte byte byte byte " 0000"
-#define NV_READ                                                                \
-	"8002 00000023 0000014e 01800001 01800001 00000009 40000009 0000 00 "  \
-	"0000 0008 0000"
-
 static void begin(const char *instance, uint8_t key)
 {
 	struct rt_error error = { 0 };
@@ -63,7 +51,7 @@ static unsigned int nv_byte(void)
 {
 	uint8_t answer[4096];
 
-	cr_assert_eq(tpm_run(&b, NV_READ, answer), 29, "code %02x%02x",
+	cr_assert_eq(tpm_run(&b, TPM_NV_READ, answer), 29, "code %02x%02x",
 		     answer[8], answer[9]);
 	return answer[16];
 }
@@ -71,8 +59,8 @@ static unsigned int nv_byte(void)
 Test(tpm_state, outlives_the_card)
 {
 	begin("i-1", 7);
-	cr_assert_eq(tpm_code(&b, NV_DEFINE), 0);
-	cr_assert_eq(tpm_code(&b, NV_WRITE("a5")), 0);
+	cr_assert_eq(tpm_code(&b, TPM_NV_DEFINE), 0);
+	cr_assert_eq(tpm_code(&b, TPM_NV_WRITE("a5")), 0);
 	end();
 	begin("i-1", 7);
 	cr_expect_eq(nv_byte(), 0xa5);
@@ -81,11 +69,13 @@ Test(tpm_state, outlives_the_card)
 /* A card of its own, which writes to the pipe what the TPM has acknowledged. */
 static void write_until_killed(int pipe)
 {
-	static const char *const writes[] = { NV_WRITE("00"), NV_WRITE("01"),
-					      NV_WRITE("02"), NV_WRITE("03") };
+	static const char *const writes[] = { TPM_NV_WRITE("00"),
+					      TPM_NV_WRITE("01"),
+					      TPM_NV_WRITE("02"),
+					      TPM_NV_WRITE("03") };
 
 	begin("i-1", 7);
-	cr_assert_eq(tpm_code(&b, NV_DEFINE), 0);
+	cr_assert_eq(tpm_code(&b, TPM_NV_DEFINE), 0);
 	for (uint8_t i = 0;; i = (uint8_t)((i + 1) % 4)) {
 		if (tpm_code(&b, writes[i]) || write(pipe, &i, 1) != 1)
 			_exit(1);
@@ -160,8 +150,8 @@ static void holds_no_plaintext(const char *path)
 Test(tpm_state, is_encrypted_and_its_owners_only)
 {
 	begin("i-1", 7);
-	cr_assert_eq(tpm_code(&b, NV_DEFINE), 0);
-	cr_assert_eq(tpm_code(&b, NV_WRITE("a5")), 0);
+	cr_assert_eq(tpm_code(&b, TPM_NV_DEFINE), 0);
+	cr_assert_eq(tpm_code(&b, TPM_NV_WRITE("a5")), 0);
 	end();
 	cr_expect_eq(each_file(is_private), 2, "state and endorsement keys");
 	each_file(holds_no_plaintext);
@@ -253,36 +243,6 @@ Test(tpm_state, there_is_one_in_a_process_and_one_of_an_instance)
 	cr_expect_eq(WEXITSTATUS(status), 9);
 }
 
-static size_t get_blob(uint32_t kind, uint8_t *blob, size_t room)
-{
-	uint8_t request[12] = { 0, 0, 0, 1, 0, 0, 0, (uint8_t)kind };
-	uint8_t head[16];
-	size_t size;
-
-	cr_assert_eq(tpm_ask(&b, CMD_GET_STATEBLOB, request, 12, head, 16), 0);
-	size = (size_t)head[13] << 16 | (size_t)head[14] << 8 | head[15];
-	cr_assert_eq(memcmp(head + 8, head + 12, 4), 0, "all at once");
-	cr_expect_eq(head[7], size ? 2 : 0, "PTM_STATE_FLAG_ENCRYPTED");
-	cr_assert(size <= room);
-	cr_assert(tpm_receive(b.control, blob, size));
-	return size;
-}
-
-static uint32_t set_blob(uint32_t kind, uint8_t flags, const uint8_t *blob,
-			 size_t size)
-{
-	static uint8_t request[12 + (1 << 20)];
-	uint8_t answer[4];
-
-	memcpy(request,
-	       (uint8_t[]){ 0, 0, 0, flags, 0, 0, 0, (uint8_t)kind, 0,
-			    (uint8_t)(size >> 16), (uint8_t)(size >> 8),
-			    (uint8_t)size },
-	       12);
-	memcpy(request + 12, blob, size);
-	return tpm_ask(&b, CMD_SET_STATEBLOB, request, 12 + size, answer, 4);
-}
-
 #define EXTEND_16                                                              \
 	"8002 0000001f 0000013c 00000010 00000009 40000009 0000 00 0000 "      \
 	"0002 abcd"
@@ -291,29 +251,34 @@ static uint32_t set_blob(uint32_t kind, uint8_t flags, const uint8_t *blob,
 Test(tpm_state, goes_into_a_vmms_snapshot_and_back)
 {
 	static uint8_t permanent[1 << 20], volatile_[1 << 20], answer[4096];
+	static struct tpm_reading r;
 	size_t sizes[2];
 	uint8_t pcr[48];
 
 	begin("i-1", 7);
-	cr_assert_eq(tpm_code(&b, NV_DEFINE), 0);
-	cr_assert_eq(tpm_code(&b, NV_WRITE("a5")), 0);
+	cr_assert_eq(tpm_code(&b, TPM_NV_DEFINE), 0);
+	cr_assert_eq(tpm_code(&b, TPM_NV_WRITE("a5")), 0);
 	cr_assert_eq(tpm_code(&b, EXTEND_16), 0);
 	tpm_run(&b, READ_16, answer);
 	memcpy(pcr, answer + 30, 48);
-	sizes[0] = get_blob(1, permanent, sizeof permanent);
-	sizes[1] = get_blob(2, volatile_, sizeof volatile_);
-	cr_expect_eq(get_blob(3, answer, sizeof answer), 0);
+	sizes[0] = tpm_get_blob(&b, 1, permanent, sizeof permanent);
+	sizes[1] = tpm_get_blob(&b, 2, volatile_, sizeof volatile_);
+	cr_expect_eq(tpm_get_blob(&b, 3, answer, sizeof answer), 0);
 	cr_expect_not(memmem(permanent, sizes[0], "\xa5\xa5\xa5\xa5", 4));
 	/* The guest goes on, and is then put back. */
-	cr_assert_eq(tpm_code(&b, NV_WRITE("11")), 0);
-	cr_expect_eq(set_blob(1, 2, permanent, sizes[0]), 0x0a, "power is on");
+	cr_assert_eq(tpm_code(&b, TPM_NV_WRITE("11")), 0);
+	cr_expect_eq(tpm_set_blob(&b, 1, 2, permanent, sizes[0]), 0x0a,
+		     "power is on");
 	cr_assert_eq(tpm_tell(&b, CMD_STOP), 0);
-	cr_assert_eq(set_blob(1, 2, permanent, sizes[0]), 0);
-	cr_assert_eq(set_blob(2, 2, volatile_, sizes[1]), 0);
+	cr_assert_eq(tpm_set_blob(&b, 1, 2, permanent, sizes[0]), 0);
+	cr_assert_eq(tpm_set_blob(&b, 2, 2, volatile_, sizes[1]), 0);
 	cr_assert_eq(tpm_tell_number(&b, CMD_INIT, 1), 0);
 	cr_expect_eq(nv_byte(), 0xa5);
 	tpm_run(&b, READ_16, answer);
 	cr_expect_arr_eq(answer + 30, pcr, 48, "without a TPM2_Startup");
+	tpm_read(&b, &r);
+	cr_expect(r.status.is_started && r.status.has_pcrs);
+	cr_expect_arr_eq(r.status.pcrs[16], pcr, 48);
 }
 
 Test(tpm_state, takes_no_blob_but_its_own)
@@ -322,60 +287,37 @@ Test(tpm_state, takes_no_blob_but_its_own)
 	size_t size;
 
 	begin("i-1", 7);
-	size = get_blob(1, blob, sizeof blob);
+	size = tpm_get_blob(&b, 1, blob, sizeof blob);
 	cr_assert_eq(tpm_tell(&b, CMD_STOP), 0);
-	cr_expect_eq(set_blob(1, 0, blob, size), 0x21, "not said sealed");
-	cr_expect_eq(set_blob(2, 2, blob, size), 0x21, "of another kind");
-	cr_expect_eq(set_blob(4, 2, blob, size), 0x03);
+	cr_expect_eq(tpm_set_blob(&b, 1, 0, blob, size), 0x21,
+		     "not said sealed");
+	cr_expect_eq(tpm_set_blob(&b, 2, 2, blob, size), 0x21,
+		     "of another kind");
+	cr_expect_eq(tpm_set_blob(&b, 4, 2, blob, size), 0x03);
 	blob[size / 2] ^= 1;
-	cr_expect_eq(set_blob(1, 2, blob, size), 0x21, "altered");
-	cr_expect_eq(set_blob(1, 2, (const uint8_t *)"plain", 5), 0x21);
+	cr_expect_eq(tpm_set_blob(&b, 1, 2, blob, size), 0x21, "altered");
+	cr_expect_eq(tpm_set_blob(&b, 1, 2, (const uint8_t *)"plain", 5), 0x21);
 	blob[size / 2] ^= 1;
 	end();
 	begin("i-2", 7);
 	cr_assert_eq(tpm_tell(&b, CMD_STOP), 0);
-	cr_expect_eq(set_blob(1, 2, blob, size), 0x21, "of another instance");
-}
-
-/* What a job reads. */
-struct reading {
-	struct sec_tpm_job job;
-	struct sec_tpm_status status;
-	struct sec_tpm_ek eks[SEC_TPM_EKS];
-	sem_t done;
-};
-
-static void read_all(struct sec_tpm_job *job, struct sec_tpm *tpm)
-{
-	struct reading *r = (struct reading *)job;
-
-	sec_tpm_read_status(tpm, &r->status);
-	for (int i = 0; i < SEC_TPM_EKS; i++)
-		r->eks[i] = *sec_tpm_read_ek(tpm, (enum sec_tpm_ek_kind)i);
-	sem_post(&r->done);
-}
-
-static void read_now(struct reading *r)
-{
-	*r = (struct reading){ .job.run = read_all };
-	sem_init(&r->done, 0, 0);
-	sec_tpm_post(b.tpm, &r->job);
-	sem_wait(&r->done);
+	cr_expect_eq(tpm_set_blob(&b, 1, 2, blob, size), 0x21,
+		     "of another instance");
 }
 
 Test(tpm_state, has_endorsement_keys_of_its_own_for_ever)
 {
-	static struct reading first, again, other;
+	static struct tpm_reading first, again, other;
 	uint8_t der[SEC_TPM_EK_BYTES];
 
 	begin("i-1", 7);
-	read_now(&first);
+	tpm_read(&b, &first);
 	end();
 	begin("i-1", 7);
-	read_now(&again);
+	tpm_read(&b, &again);
 	end();
 	begin("i-2", 7);
-	read_now(&other);
+	tpm_read(&b, &other);
 	for (int i = 0; i < SEC_TPM_EKS; i++) {
 		cr_expect_arr_eq(&first.eks[i], &again.eks[i],
 				 sizeof first.eks[i]);
@@ -389,32 +331,32 @@ Test(tpm_state, has_endorsement_keys_of_its_own_for_ever)
 
 Test(tpm_state, tells_no_endorsement_key_that_is_no_longer_its_own)
 {
-	static struct reading first, now;
+	static struct tpm_reading first, now;
 
 	begin("i-1", 7);
-	read_now(&first);
+	tpm_read(&b, &first);
 	/* TPM2_ChangeEPS, by the platform. */
 	cr_assert_eq(tpm_code(&b, "8002 0000001b 00000124 4000000c 00000009 "
 				  "40000009 0000 00 0000"),
 		     0);
-	read_now(&now);
+	tpm_read(&b, &now);
 	cr_expect_eq(now.eks[0].size, 0);
 	end();
 	begin("i-1", 7);
-	read_now(&now);
+	tpm_read(&b, &now);
 	cr_expect_eq(now.eks[0].size, first.eks[0].size);
 	cr_expect_arr_neq(&now.eks[0], &first.eks[0], sizeof now.eks[0]);
 }
 
 Test(tpm_state, is_told_without_disturbing_the_guest)
 {
-	static struct reading r;
+	static struct tpm_reading r;
 	uint8_t answer[4096];
 
 	begin("i-1", 7);
 	cr_assert_eq(tpm_code(&b, EXTEND_16), 0);
 	tpm_run(&b, READ_16, answer);
-	read_now(&r);
+	tpm_read(&b, &r);
 	cr_expect(r.status.is_connected && r.status.is_on &&
 		  r.status.is_started && r.status.has_pcrs);
 	cr_expect_arr_eq(r.status.pcrs[16], answer + 30, 48);
@@ -425,7 +367,7 @@ Test(tpm_state, is_told_without_disturbing_the_guest)
 	tpm_bench_disconnect(&b);
 	for (int i = 0; i < 1000 && r.status.is_on; i++) {
 		usleep(1000);
-		read_now(&r);
+		tpm_read(&b, &r);
 	}
 	cr_expect(!r.status.is_connected && !r.status.is_on);
 }
@@ -433,12 +375,12 @@ Test(tpm_state, is_told_without_disturbing_the_guest)
 Test(tpm_state, binds_guest_and_card_in_the_cards_log)
 {
 	static struct sec_event log[SEC_EVENTS];
-	static struct reading r;
+	static struct tpm_reading r;
 	uint8_t expected[48];
 	size_t count;
 
 	begin("i-1", 7);
-	read_now(&r);
+	tpm_read(&b, &r);
 	count = sec_event_log(log, SEC_EVENTS);
 	cr_assert_eq(count, 1);
 	cr_expect_str_eq(log[0].what, "tpm-start i-1");
@@ -460,13 +402,13 @@ Test(tpm_state, binds_guest_and_card_in_the_cards_log)
 Test(tpm_state, a_disk_that_fails_is_no_acknowledgement)
 {
 	const struct rlimit none = { 0, 0 };
-	static struct reading r;
+	static struct tpm_reading r;
 
 	begin("i-1", 7);
 	signal(SIGXFSZ, SIG_IGN);
 	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
-	cr_expect_neq(tpm_code(&b, NV_DEFINE), 0);
-	cr_expect_eq(tpm_code(&b, NV_READ), 0x101, "TPM_RC_FAILURE");
-	read_now(&r);
+	cr_expect_neq(tpm_code(&b, TPM_NV_DEFINE), 0);
+	cr_expect_eq(tpm_code(&b, TPM_NV_READ), 0x101, "TPM_RC_FAILURE");
+	tpm_read(&b, &r);
 	cr_expect_geq(r.status.failed_stores, 1);
 }
