@@ -11,6 +11,7 @@
 #include "firmware/rt/fault.h"
 #include "firmware/rt/rule.h"
 #include "pcie-model/function.h"
+#include "security-chip/tpm/tpm.h"
 
 static json_t *rule_to_json(const struct rt_fault_rule *rule)
 {
@@ -95,31 +96,33 @@ void card_method_fault_clear(struct card_call *call)
 	answer_point(call, status, params->point);
 }
 
-static json_t *bug_to_json(const struct card_function *function,
-			   const struct rt_rule *rule,
+static json_t *bug_to_json(const char *who, const struct rt_rule *rule,
 			   const struct rt_rule_record *record)
 {
 	char value[24];
 
 	snprintf(value, sizeof value, "0x%" PRIx64,
 		 rt_counter_read(&record->last_value));
-	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:s}", "function",
-			 function->config->name, "rule", rule->name, "clause",
-			 rule->clause, "sentence", rule->sentence, "count",
+	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:s}", "function", who,
+			 "rule", rule->name, "clause", rule->clause, "sentence",
+			 rule->sentence, "count",
 			 (json_int_t)rt_counter_read(&record->count),
 			 "last_value", value);
 }
 
-static void list_bugs(const struct card_function *function, bool all,
-		      json_t *list)
+static void list_bugs(const struct rt_rule_book *book, bool all, json_t *list)
 {
-	const struct rt_rule_book *book = &function->fn->rules;
-
 	for (size_t i = 0; book->records && i < book->count; i++)
 		if (all || rt_counter_read(&book->records[i].count))
 			json_array_append_new(
-				list, bug_to_json(function, &book->rules[i],
+				list, bug_to_json(book->who, &book->rules[i],
 						  &book->records[i]));
+}
+
+/* The TPM is none of the functions, but a guest sees it beside them. */
+static bool is_the_tpm(const struct card *card, const char *name)
+{
+	return card->tpm && !strcmp(name, card->config->tpm.name);
 }
 
 /* On the main thread: the books are counters, which any thread may read. */
@@ -127,17 +130,19 @@ void card_method_bugs_list(struct card_call *call)
 {
 	const struct card_bugs_list_params *params = call->params;
 	const struct card *card = call->control->card;
+	const char *wanted = params->function;
 	json_t *list = json_array();
 
 	call->result = json_pack("{s:o}", "bugs", list);
-	if (params->function &&
-	    !card_find(call->control->card, params->function))
+	if (wanted && !card_find(call->control->card, wanted) &&
+	    !is_the_tpm(card, wanted))
 		card_call_fail(call, CARD_RPC_NO_OBJECT,
-			       "there is no function '%.64s'",
-			       params->function);
+			       "there is no function '%.64s'", wanted);
 	for (size_t i = 0; !call->code && i < card->count; i++)
-		if (!params->function ||
-		    !strcmp(params->function, card->functions[i].config->name))
-			list_bugs(&card->functions[i], params->all, list);
+		if (!wanted || !strcmp(wanted, card->functions[i].config->name))
+			list_bugs(&card->functions[i].fn->rules, params->all,
+				  list);
+	if (!call->code && card->tpm && (!wanted || is_the_tpm(card, wanted)))
+		list_bugs(sec_tpm_rules(card->tpm), params->all, list);
 	card_call_done(call);
 }

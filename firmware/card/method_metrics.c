@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * All counters as OpenMetrics 1.0 text: a family for each counter of each kind
- * of function, a sample for each function.  Main thread; counters may be read
- * by any.
+ * of function, a sample for each function; the TPM is one more.  Main thread;
+ * counters may be read by any.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,6 +15,7 @@
 #include "firmware/rt/scope.h"
 #include "pcie-model/function.h"
 #include "pcie-model/vfio-user/server.h"
+#include "security-chip/tpm/tpm.h"
 
 static const struct rt_counter_name server_counters[] = {
 	{ "clients", "Clients that have connected.",
@@ -35,11 +36,11 @@ static void print_family(FILE *out, const char *room,
 }
 
 static void print_sample(FILE *out, const char *room,
-			 const struct rt_counter_name *name,
-			 const struct card_function *function, uint64_t value)
+			 const struct rt_counter_name *name, const char *who,
+			 uint64_t value)
 {
 	fprintf(out, "nitro_%s_%s_total{function=\"%s\"} %" PRIu64 "\n", room,
-		name->name, function->config->name, value);
+		name->name, who, value);
 }
 
 static uint64_t read_stat(const struct pcie_server_stats *stats,
@@ -57,7 +58,7 @@ static void print_server_counter(FILE *out, const struct card *card,
 	for (size_t i = 0; i < card->count; i++)
 		if (card->functions[i].stats)
 			print_sample(out, "vfio_user", name,
-				     &card->functions[i],
+				     card->functions[i].config->name,
 				     read_stat(card->functions[i].stats, name));
 }
 
@@ -70,10 +71,22 @@ static void print_type(FILE *out, const struct card *card,
 			if (card->functions[i].config->type == type)
 				print_sample(out, type->name,
 					     &type->counters[c],
-					     &card->functions[i],
+					     card->functions[i].config->name,
 					     pcie_function_counter(
 						     card->functions[i].fn,
 						     &type->counters[c]));
+	}
+}
+
+/* A card has one at most. */
+static void print_tpm(FILE *out, const struct card *card)
+{
+	for (size_t i = 0; card->tpm && i < SEC_TPM_COUNTERS; i++) {
+		print_family(out, "tpm", &sec_tpm_counter_names[i]);
+		print_sample(
+			out, "tpm", &sec_tpm_counter_names[i],
+			card->config->tpm.name,
+			sec_tpm_counter(card->tpm, &sec_tpm_counter_names[i]));
 	}
 }
 
@@ -95,6 +108,7 @@ char *card_metrics_text(const struct card *card)
 		print_server_counter(out, card, &server_counters[i]);
 	for (size_t i = 0; types[i]; i++)
 		print_type(out, card, types[i]);
+	print_tpm(out, card);
 	fputs("# EOF\n", out);
 	if (fclose(out)) {
 		free(text);

@@ -16,6 +16,7 @@
 #include "firmware/rt/scope.h"
 #include "firmware/rt/secret.h"
 #include "security-chip/tpm/engine.h"
+#include "security-chip/tpm/rules.h"
 #include "security-chip/tpm/trace.h"
 
 /* GET_CAPABILITY: a bit for each request that there is. */
@@ -41,6 +42,14 @@ struct request {
 	/* Returns the result, which is the answer if it puts none. */
 	uint32_t (*run)(struct message *m);
 };
+
+/* Returns the result. */
+static uint32_t broke(const struct message *m, enum sec_tpm_rule rule,
+		      uint64_t value, uint32_t result)
+{
+	rt_rule_broken(m->c->rules, rule, value);
+	return result;
+}
 
 static void put_result(struct sec_tpm_writer *out, uint32_t result)
 {
@@ -99,7 +108,8 @@ static uint32_t set_locality(struct message *m)
 	uint8_t locality = (uint8_t)sec_tpm_get_number(&m->in, 1);
 
 	if (locality >= SEC_TPM_LOCALITIES)
-		return SEC_TPM_BAD_LOCALITY;
+		return broke(m, SEC_TPM_RULE_LOCALITY, locality,
+			     SEC_TPM_BAD_LOCALITY);
 	m->c->locality = locality;
 	return SEC_TPM_SUCCESS;
 }
@@ -141,7 +151,8 @@ static uint32_t reset_established(struct message *m)
 	uint8_t locality = (uint8_t)sec_tpm_get_number(&m->in, 1);
 
 	if (locality >= SEC_TPM_LOCALITIES)
-		return SEC_TPM_BAD_LOCALITY;
+		return broke(m, SEC_TPM_RULE_LOCALITY, locality,
+			     SEC_TPM_BAD_LOCALITY);
 	return sec_tpm_engine_reset_established(locality);
 }
 
@@ -157,14 +168,23 @@ static void forget_blob(struct sec_tpm_channel *c)
 	c->blob_size = 0;
 }
 
-static uint32_t make_blob(struct sec_tpm_channel *c, uint32_t kind)
+static bool is_kind(const struct message *m, uint32_t kind)
 {
+	if (kind >= SEC_TPM_PERMANENT && kind <= SEC_TPM_SAVED)
+		return true;
+	rt_rule_broken(m->c->rules, SEC_TPM_RULE_STATE_KIND, kind);
+	return false;
+}
+
+static uint32_t make_blob(struct message *m, uint32_t kind)
+{
+	struct sec_tpm_channel *c = m->c;
 	RT_FREE uint8_t *state = NULL;
 	size_t size;
 	uint32_t result;
 
 	forget_blob(c);
-	if (kind < SEC_TPM_PERMANENT || kind > SEC_TPM_SAVED)
+	if (!is_kind(m, kind))
 		return SEC_TPM_BAD_PARAMETER;
 	result = sec_tpm_engine_get((enum sec_tpm_state)kind, &state, &size);
 	if (!result && size &&
@@ -186,9 +206,10 @@ static uint32_t get_state(struct message *m)
 	kind = (uint32_t)sec_tpm_get_number(&m->in, 4);
 	offset = (uint32_t)sec_tpm_get_number(&m->in, 4);
 	if (!offset)
-		result = make_blob(c, kind);
+		result = make_blob(m, kind);
 	if (offset > c->blob_size)
-		result = SEC_TPM_BAD_PARAMETER;
+		result = broke(m, SEC_TPM_RULE_STATE_OFFSET, offset,
+			       SEC_TPM_BAD_PARAMETER);
 	if (result)
 		offset = (uint32_t)c->blob_size;
 	put_result(m->out, result);
@@ -210,14 +231,15 @@ static uint32_t set_state(struct message *m)
 
 	size = sec_tpm_get_number(&m->in, 4);
 	sealed = sec_tpm_get(&m->in, size);
-	if (kind < SEC_TPM_PERMANENT || kind > SEC_TPM_SAVED)
+	if (!is_kind(m, kind))
 		return SEC_TPM_BAD_PARAMETER;
 	if (!size)
 		return SEC_TPM_SUCCESS;
 	if (!(flags & FLAG_ENCRYPTED) ||
 	    sec_tpm_unseal(m->c->store, name_of(kind), sealed, size, &state,
 			   &plain))
-		return SEC_TPM_DECRYPT_ERROR;
+		return broke(m, SEC_TPM_RULE_STATE_FOREIGN, kind,
+			     SEC_TPM_DECRYPT_ERROR);
 	result = sec_tpm_engine_set((enum sec_tpm_state)kind, state, plain);
 	rt_erase(state, plain);
 	return result;
@@ -236,9 +258,10 @@ static uint32_t set_data(struct message *m)
 	struct sec_tpm_channel *c = m->c;
 
 	if (c->has_data)
-		return SEC_TPM_IOERROR;
+		return broke(m, SEC_TPM_RULE_DATA_CHANNEL, 2, SEC_TPM_IOERROR);
 	if (c->came_fd < 0)
-		return SEC_TPM_BAD_PARAMETER;
+		return broke(m, SEC_TPM_RULE_DATA_CHANNEL, 0,
+			     SEC_TPM_BAD_PARAMETER);
 	c->data_fd = rt_take_fd(&c->came_fd);
 	c->has_data = true;
 	return SEC_TPM_SUCCESS;
@@ -250,7 +273,8 @@ static uint32_t set_buffer(struct message *m)
 	uint32_t min, max;
 
 	if (wanted && sec_tpm_engine_is_on())
-		return SEC_TPM_BAD_ORDINAL;
+		return broke(m, SEC_TPM_RULE_REQUEST_LATE, wanted,
+			     SEC_TPM_BAD_ORDINAL);
 	wanted = sec_tpm_engine_buffer(wanted, &min, &max);
 	put_result(m->out, SEC_TPM_SUCCESS);
 	sec_tpm_put_number(m->out, 4, wanted);
@@ -267,7 +291,8 @@ static uint32_t get_info(struct message *m)
 
 	length = sec_tpm_engine_info(flags, text, sizeof text);
 	if (offset > length)
-		return SEC_TPM_BAD_PARAMETER;
+		return broke(m, SEC_TPM_RULE_INFO_OFFSET, offset,
+			     SEC_TPM_BAD_PARAMETER);
 	put_result(m->out, SEC_TPM_SUCCESS);
 	sec_tpm_put_number(m->out, 4, length);
 	sec_tpm_put_number(m->out, 4, length - offset);
@@ -348,9 +373,14 @@ static uint32_t run_allowed(const struct request *request, struct message *m)
 {
 	bool is_on = sec_tpm_engine_is_on();
 
-	if ((request->needs == POWER_ON && !is_on) ||
-	    (request->needs == POWER_OFF && is_on))
-		return SEC_TPM_BAD_ORDINAL;
+	uint64_t code = (uint64_t)(request - requests);
+
+	if (request->needs == POWER_ON && !is_on)
+		return broke(m, SEC_TPM_RULE_REQUEST_EARLY, code,
+			     SEC_TPM_BAD_ORDINAL);
+	if (request->needs == POWER_OFF && is_on)
+		return broke(m, SEC_TPM_RULE_REQUEST_LATE, code,
+			     SEC_TPM_BAD_ORDINAL);
 	return request->run(m);
 }
 
@@ -366,13 +396,16 @@ static uint32_t run(const struct request *request, struct message *m)
 	return result;
 }
 
-static void refuse(struct sec_tpm_channel *c, uint32_t code, uint32_t result,
-		   struct sec_tpm_writer *out)
+static void refuse(struct message *m, enum sec_tpm_rule rule, uint32_t code,
+		   uint32_t result)
 {
+	struct sec_tpm_channel *c = m->c;
+
+	rt_rule_broken(c->rules, rule, code);
 	rt_counter_add(&c->messages, 1);
 	rt_counter_add(&c->refused, 1);
 	trace_tpm_control(code, result);
-	put_result(out, result);
+	put_result(m->out, result);
 }
 
 ssize_t sec_tpm_channel_take(struct sec_tpm_channel *c, const uint8_t *in,
@@ -389,12 +422,14 @@ ssize_t sec_tpm_channel_take(struct sec_tpm_channel *c, const uint8_t *in,
 		request = &requests[code];
 	if (!request->run) {
 		/* How long it is only its sender knows: all that came. */
-		refuse(c, code, SEC_TPM_BAD_ORDINAL, out);
+		refuse(&m, SEC_TPM_RULE_REQUEST_UNKNOWN, code,
+		       SEC_TPM_BAD_ORDINAL);
 		return (ssize_t)size;
 	}
 	length = length_of(request, in, size);
 	if (length == SIZE_MAX) {
-		refuse(c, code, SEC_TPM_BAD_PARAMETER, out);
+		refuse(&m, SEC_TPM_RULE_REQUEST_SIZE, code,
+		       SEC_TPM_BAD_PARAMETER);
 		return -EPROTO;
 	}
 	if (!length || size < length)

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "firmware/rt/counter.h"
+#include "firmware/rt/rule.h"
 #include "security-chip/tpm/command.h"
 #include "security-chip/tpm/store.h"
 
@@ -23,6 +24,7 @@
 struct sec_tpm_channel {
 	const struct sec_tpm_store *store; /* borrowed */
 	pthread_mutex_t *lock;             /* the engine's; borrowed */
+	struct rt_rule_book *rules;        /* of rules.h; borrowed */
 	/* The power goes on or has gone off; with the lock held. */
 	void (*powered)(void *opaque, bool is_on);
 	void *opaque;

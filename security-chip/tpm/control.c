@@ -52,7 +52,7 @@ static void take_client(struct sec_tpm *tpm)
 	if (fd < 0)
 		return;
 	if (tpm->client >= 0) {
-		rt_log_warn(tpm->name, "a second VMM wants the guest's TPM");
+		rt_rule_broken(&tpm->rules, SEC_TPM_RULE_SECOND_VMM, 0);
 		close(fd);
 		return;
 	}
@@ -61,10 +61,21 @@ static void take_client(struct sec_tpm *tpm)
 	rt_log_info(tpm->name, "a VMM is connected");
 }
 
+static void take_fd(struct sec_tpm *tpm, int fd)
+{
+	struct stat st = { 0 };
+
+	if (!fstat(fd, &st) && S_ISSOCK(st.st_mode)) {
+		sec_tpm_channel_give_fd(&tpm->channel, fd);
+		return;
+	}
+	close(fd);
+	rt_rule_broken(&tpm->rules, SEC_TPM_RULE_DESCRIPTOR, st.st_mode);
+}
+
 static void take_fds(struct sec_tpm *tpm, struct msghdr *header)
 {
 	struct cmsghdr *c;
-	struct stat st;
 	size_t count;
 	int fd;
 
@@ -74,10 +85,7 @@ static void take_fds(struct sec_tpm *tpm, struct msghdr *header)
 		count = (c->cmsg_len - CMSG_LEN(0)) / sizeof fd;
 		for (size_t i = 0; i < count; i++) {
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-			if (fstat(fd, &st) || !S_ISSOCK(st.st_mode))
-				close(fd);
-			else
-				sec_tpm_channel_give_fd(&tpm->channel, fd);
+			take_fd(tpm, fd);
 		}
 	}
 }

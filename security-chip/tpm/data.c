@@ -79,14 +79,17 @@ static void look_around(struct sec_tpm *tpm)
 }
 
 /* Bytes of the first command; 0: it is not all there. */
-static size_t length_of(const struct sec_tpm_data *data)
+static size_t length_of(struct sec_tpm *tpm)
 {
+	const struct sec_tpm_data *data = &tpm->data;
 	size_t size = sec_tpm_size_of(data->in, data->used);
 
 	if (data->used < TPM_HEADER_BYTES)
 		return 0;
-	if (size < TPM_HEADER_BYTES || size > sizeof data->in)
+	if (size < TPM_HEADER_BYTES || size > sizeof data->in) {
+		rt_rule_broken(&tpm->rules, SEC_TPM_RULE_COMMAND_SIZE, size);
 		return data->used;
+	}
 	return data->used < size ? 0 : size;
 }
 
@@ -140,12 +143,19 @@ static void receive(struct sec_tpm *tpm)
 		return;
 	}
 	data->used += (size_t)got;
-	while (data->fd >= 0 && !tpm->is_ending && (size = length_of(data))) {
+	while (data->fd >= 0 && !tpm->is_ending && (size = length_of(tpm))) {
 		run_command(tpm, size);
 		/* A VMM that sends many at once does not keep others waiting.
 		 */
 		look_around(tpm);
 	}
+}
+
+/* Nothing more has come of it. */
+static void run_rest(struct sec_tpm *tpm)
+{
+	rt_rule_broken(&tpm->rules, SEC_TPM_RULE_COMMAND_CUT, tpm->data.used);
+	run_command(tpm, tpm->data.used);
 }
 
 static void turn(struct sec_tpm *tpm)
@@ -162,7 +172,7 @@ static void turn(struct sec_tpm *tpm)
 	else if (fds[1].revents)
 		receive(tpm);
 	else if (data->used)
-		run_command(tpm, data->used);
+		run_rest(tpm);
 }
 
 void *sec_tpm_data_run(void *opaque)

@@ -16,7 +16,6 @@
 #include <libtpms/tpm_memory.h>
 #include <libtpms/tpm_nvfilename.h>
 #include <libtpms/tpm_tis.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,7 +47,7 @@ static struct {
 	const struct sec_tpm_store *store; /* NULL: not open */
 	bool is_on;
 	uint8_t locality; /* of the command that runs */
-	_Atomic uint64_t stores, failed_stores;
+	struct sec_tpm_writes *writes;
 	unsigned char *answer; /* libtpms's, kept for the next one */
 	uint32_t answer_room;
 	struct set_state set[2]; /* permanent, volatile */
@@ -85,10 +84,10 @@ static TPM_RESULT store_data(const unsigned char *data, uint32_t length,
 	int status = sec_tpm_store_write(engine.store, name, data, length);
 
 	(void)tpm_number;
-	atomic_fetch_add(&engine.stores, 1);
+	rt_counter_add(&engine.writes->all, 1);
 	if (!status)
 		return TPM_SUCCESS;
-	atomic_fetch_add(&engine.failed_stores, 1);
+	rt_counter_add(&engine.writes->failed, 1);
 	rt_log_error("tpm",
 		     "cannot write the TPM's state: %s; it fails from "
 		     "now on",
@@ -123,7 +122,7 @@ static TPM_RESULT get_physical_presence(TPM_BOOL *is_present,
 }
 
 int sec_tpm_engine_open(const struct sec_tpm_store *store,
-			struct rt_error *error)
+			struct sec_tpm_writes *writes, struct rt_error *error)
 {
 	static struct libtpms_callbacks callbacks = {
 		.sizeOfStruct = sizeof callbacks,
@@ -145,7 +144,7 @@ int sec_tpm_engine_open(const struct sec_tpm_store *store,
 	engine.silence = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	TPMLIB_SetDebugFD(engine.silence);
 	engine.store = store;
-	engine.stores = engine.failed_stores = 0;
+	engine.writes = writes;
 	return 0;
 }
 
@@ -272,16 +271,6 @@ size_t sec_tpm_engine_run(uint8_t locality, const uint8_t *command, size_t size,
 void sec_tpm_engine_cancel(void)
 {
 	TPMLIB_CancelCommand();
-}
-
-uint64_t sec_tpm_engine_stores(void)
-{
-	return engine.stores;
-}
-
-uint64_t sec_tpm_engine_failed_stores(void)
-{
-	return engine.failed_stores;
 }
 
 uint32_t sec_tpm_engine_established(bool *out)

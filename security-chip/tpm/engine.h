@@ -12,9 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "firmware/rt/counter.h"
 #include "firmware/rt/error.h"
 
 struct sec_tpm_store;
+
+/* Writes of the permanent state. */
+struct sec_tpm_writes {
+	struct rt_counter all, failed;
+};
 
 /* libtpms/tpm_error.h, as far as the channel names them. */
 enum sec_tpm_result {
@@ -39,11 +45,12 @@ enum sec_tpm_state { /* as the channel numbers its blobs */
 #define SEC_TPM_INFO_BYTES    3072u
 
 /*
- * Take libtpms; its state is in store, which is borrowed until close.  The
- * power is off.  -EBUSY: this process has a TPM already.
+ * Take libtpms; its state is in store, which is borrowed until close, as writes
+ * is, where they are counted.  The power is off.  -EBUSY: this process has a
+ * TPM already.
  */
 int sec_tpm_engine_open(const struct sec_tpm_store *store,
-			struct rt_error *error);
+			struct sec_tpm_writes *writes, struct rt_error *error);
 bool sec_tpm_engine_is_open(void);
 /* Off, and libtpms is free again. */
 void sec_tpm_engine_close(void);
@@ -65,10 +72,6 @@ size_t sec_tpm_engine_run(uint8_t locality, const uint8_t *command, size_t size,
 			  uint8_t *answer);
 /* End the command that runs, soon, if it is one that looks.  Any thread. */
 void sec_tpm_engine_cancel(void);
-
-/* How many writes of permanent state there have been, and how many failed. */
-uint64_t sec_tpm_engine_stores(void);
-uint64_t sec_tpm_engine_failed_stores(void);
 
 /* The channel's other requests; see channel.c. */
 uint32_t sec_tpm_engine_established(bool *out);

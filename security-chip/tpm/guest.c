@@ -82,14 +82,16 @@ size_t sec_tpm_guest_run(struct sec_tpm_guest *guest, uint8_t locality,
 	const struct rt_clock clock = { 0 };
 	uint64_t start = rt_clock_now_ns(&clock);
 	uint32_t code = sec_tpm_code_of(command, size), result;
+	uint64_t took_us;
 	size_t answered;
 
 	trace_tpm_command(code, (uint32_t)size, locality);
 	answered = sec_tpm_engine_run(locality, command, size, answer);
 	result = sec_tpm_code_of(answer, answered);
-	trace_tpm_response(code, result, (uint32_t)answered,
-			   (rt_clock_now_ns(&clock) - start) / 1000);
+	took_us = (rt_clock_now_ns(&clock) - start) / 1000;
+	trace_tpm_response(code, result, (uint32_t)answered, took_us);
 	rt_counter_add(&guest->commands, 1);
+	rt_counter_add(&guest->command_us, took_us);
 	if (result == TPM_RC_SUCCESS)
 		follow(guest, code);
 	else

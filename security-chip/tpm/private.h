@@ -9,6 +9,7 @@
 #include "firmware/rt/counter.h"
 #include "security-chip/tpm/channel.h"
 #include "security-chip/tpm/engine.h"
+#include "security-chip/tpm/rules.h"
 #include "security-chip/tpm/tpm.h"
 
 /* The guest's side: guest.c.  With the lock. */
@@ -18,7 +19,7 @@ struct sec_tpm_guest {
 	bool has_quoted; /* since the power went on */
 	struct sec_tpm_ek eks[SEC_TPM_EKS];
 	bool has_new_eks; /* the ones above are no longer the TPM's */
-	struct rt_counter boots, commands, failures;
+	struct rt_counter boots, commands, failures, command_us;
 };
 
 /* The data thread's: data.c. */
@@ -32,6 +33,9 @@ struct sec_tpm {
 	const char *name; /* borrowed */
 	char *socket;
 	struct sec_tpm_store store;
+	struct rt_rule_book rules;
+	struct rt_rule_record rule_records[SEC_TPM_RULES];
+	struct sec_tpm_writes writes;
 	pthread_mutex_t lock; /* for the engine and what is marked so */
 	struct sec_tpm_guest guest;
 	/* The control thread's. */

@@ -61,6 +61,8 @@ static struct sec_tpm *allocate(const struct sec_tpm_config *config)
 	if (!tpm)
 		return NULL;
 	tpm->name = config->name;
+	tpm->rules = (struct rt_rule_book){ config->name, sec_tpm_rule_texts,
+					    tpm->rule_records, SEC_TPM_RULES };
 	tpm->listener = tpm->client = tpm->offered = tpm->data.fd = -1;
 	tpm->store.dir = tpm->store.lock = -1;
 	tpm->end = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -73,6 +75,7 @@ static struct sec_tpm *allocate(const struct sec_tpm_config *config)
 	sec_tpm_channel_init(&tpm->channel);
 	tpm->channel.store = &tpm->store;
 	tpm->channel.lock = &tpm->lock;
+	tpm->channel.rules = &tpm->rules;
 	tpm->channel.powered = powered;
 	tpm->channel.opaque = &tpm->guest;
 	tpm->guest.instance = tpm->store.instance;
@@ -132,7 +135,7 @@ int sec_tpm_create(const struct sec_tpm_config *config, struct sec_tpm **out,
 	if (!status)
 		status = check_state(tpm, error);
 	if (!status)
-		status = sec_tpm_engine_open(&tpm->store, error);
+		status = sec_tpm_engine_open(&tpm->store, &tpm->writes, error);
 	if (!status && config->socket)
 		status = start(tpm, config->socket, error);
 	if (status)
@@ -196,8 +199,8 @@ void sec_tpm_read_status(struct sec_tpm *tpm, struct sec_tpm_status *out)
 		.failures = rt_counter_read(&guest->failures),
 		.messages = rt_counter_read(&tpm->channel.messages),
 		.refused = rt_counter_read(&tpm->channel.refused),
-		.stores = sec_tpm_engine_stores(),
-		.failed_stores = sec_tpm_engine_failed_stores(),
+		.stores = rt_counter_read(&tpm->writes.all),
+		.failed_stores = rt_counter_read(&tpm->writes.failed),
 	};
 	/* A state that a VMM has put back may be started already. */
 	status = sec_tpm_pcrs_read(out->pcrs);

@@ -12,7 +12,9 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "firmware/rt/counter.h"
 #include "firmware/rt/error.h"
+#include "firmware/rt/rule.h"
 #include "security-chip/tpm/ek.h"
 #include "security-chip/tpm/pcr.h"
 #include "security-chip/tpm/store.h"
@@ -71,5 +73,14 @@ void sec_tpm_read_status(struct sec_tpm *tpm, struct sec_tpm_status *out);
 /* size 0: not known, see sec_tpm_ek_make(). */
 const struct sec_tpm_ek *sec_tpm_read_ek(struct sec_tpm *tpm,
 					 enum sec_tpm_ek_kind kind);
+
+/* ---- what any thread may read while there is a TPM ---- */
+
+#define SEC_TPM_COUNTERS 8u
+extern const struct rt_counter_name sec_tpm_counter_names[SEC_TPM_COUNTERS];
+uint64_t sec_tpm_counter(const struct sec_tpm *tpm,
+			 const struct rt_counter_name *name);
+/* Broken by VMMs, and by guests. */
+const struct rt_rule_book *sec_tpm_rules(const struct sec_tpm *tpm);
 
 #endif

@@ -87,3 +87,29 @@ stop_tpm()
 	says "another card has the TPM of demo" "tpm.instance"
 	run -0 "$card" --check tpm.yaml
 }
+
+@test "what a VMM does to the TPM is counted, and its mistakes are told" {
+	start_tpm
+	run -0 "$ctl" bugs tpm0
+	says "no rule has been broken"
+	# An unknown request, and GET_CAPABILITY.
+	python3 - "$dir/tpm0.tpm" <<-'END'
+		import socket, sys
+		vmm = socket.socket(socket.AF_UNIX)
+		vmm.connect(sys.argv[1])
+		vmm.sendall(bytes([0, 0, 0, 0x77]))
+		assert vmm.recv(4) == bytes([0, 0, 0, 0x0a])
+		vmm.sendall(bytes([0, 0, 0, 1]))
+		assert vmm.recv(8)[-1] == 0xff
+	END
+	run -0 "$ctl" bugs
+	says "tpm0: tpm.REQUEST_UNKNOWN, 1 times, last with 0x77" "swtpm_ioctls"
+	run -0 "$ctl" metrics
+	says "# TYPE nitro_tpm_requests counter" \
+		'nitro_tpm_requests_total{function="tpm0"} 2' \
+		'nitro_tpm_refused_requests_total{function="tpm0"} 1' \
+		'nitro_tpm_command_us_total{function="tpm0"} 0' \
+		'nitro_tpm_boots_total{function="tpm0"} 0'
+	run -1 "$ctl" bugs tpm1
+	says "there is no function 'tpm1'"
+}

@@ -58,13 +58,13 @@ void tpm_bench_stop(struct tpm_bench *b)
 	cr_assert(sec_tpm_destroy(&b->tpm, PATIENCE_MS));
 }
 
-static void hand_over(struct tpm_bench *b, int fd)
+void tpm_send_fd(const struct tpm_bench *b, uint8_t request, int fd)
 {
 	union {
 		char bytes[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
 	} control = { 0 };
-	uint8_t code[4] = { 0, 0, 0, CMD_SET_DATAFD };
+	uint8_t code[4] = { 0, 0, 0, request };
 	struct iovec iov = { code, sizeof code };
 	struct msghdr header = { .msg_iov = &iov,
 				 .msg_iovlen = 1,
@@ -79,20 +79,26 @@ static void hand_over(struct tpm_bench *b, int fd)
 	cr_assert_eq(sendmsg(b->control, &header, 0), 4);
 }
 
-void tpm_bench_connect(struct tpm_bench *b)
+int tpm_dial(const struct tpm_bench *b)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	strcpy(address.sun_path, b->socket);
+	cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof address),
+		     0);
+	return fd;
+}
+
+void tpm_bench_connect(struct tpm_bench *b)
+{
 	uint8_t result[4];
 	int pair[2];
 
-	strcpy(address.sun_path, b->socket);
-	b->control = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	cr_assert_eq(connect(b->control, (struct sockaddr *)&address,
-			     sizeof address),
-		     0);
+	b->control = tpm_dial(b);
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair),
 		     0);
-	hand_over(b, pair[1]);
+	tpm_send_fd(b, CMD_SET_DATAFD, pair[1]);
 	close(pair[1]);
 	b->data = pair[0];
 	cr_assert(tpm_receive(b->control, result, sizeof result));

@@ -50,6 +50,10 @@ int tpm_bench_start(struct tpm_bench *b, const char *instance, uint8_t key,
 		    struct rt_error *error);
 void tpm_bench_stop(struct tpm_bench *b);
 
+/* A connection to its socket, and no more. */
+int tpm_dial(const struct tpm_bench *b);
+/* A control request without a body, and a descriptor; the answer is to come. */
+void tpm_send_fd(const struct tpm_bench *b, uint8_t code, int fd);
 /* Connect and hand over a data channel; the power stays off. */
 void tpm_bench_connect(struct tpm_bench *b);
 void tpm_bench_disconnect(struct tpm_bench *b);

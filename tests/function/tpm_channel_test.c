@@ -200,14 +200,9 @@ Test(tpm, a_vmm_may_leave_in_any_way_and_come_back)
 Test(tpm, a_second_vmm_is_turned_away)
 {
 	struct tpm_bench other = b;
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	uint8_t byte;
 
-	strcpy(address.sun_path, b.socket);
-	other.control = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	cr_assert_eq(connect(other.control, (struct sockaddr *)&address,
-			     sizeof address),
-		     0);
+	other.control = tpm_dial(&b);
 	cr_expect_not(tpm_receive(other.control, &byte, 1));
 	close(other.control);
 	tpm_power_on(&b);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* VMMs that do not behave: others do not wait for them, and it is told. */
 #include <criterion/criterion.h>
-#include <string.h>
-#include <sys/socket.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "firmware/rt/log.h"
+#include "security-chip/tpm/rules.h"
 #include "tests/function/tpm_bench.h"
 
 static struct tpm_bench b;
@@ -67,4 +67,93 @@ Test(tpm_hostile, many_commands_at_once_keep_nobody_waiting)
 	tpm_power_on(&b);
 	tpm_read(&b, &r);
 	cr_expect_lt(r.status.commands, before + MANY);
+}
+
+static uint64_t count_of(enum sec_tpm_rule rule)
+{
+	return rt_counter_read(&sec_tpm_rules(b.tpm)->records[rule].count);
+}
+
+/* The VMM's descriptors come with a request that needs none. */
+static void hand_over_a_file(void)
+{
+	uint8_t answer[8];
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	tpm_send_fd(&b, CMD_GET_CONFIG, fd);
+	close(fd);
+	cr_assert(tpm_receive(b.control, answer, sizeof answer));
+}
+
+static void connect_again(void)
+{
+	struct tpm_bench other = b;
+	uint8_t byte;
+
+	other.control = tpm_dial(&b);
+	cr_expect_not(tpm_receive(other.control, &byte, 1));
+	close(other.control);
+}
+
+static void read_from_beyond(void)
+{
+	static const uint8_t state[12] = { [7] = 1, [11] = 99 };
+	static const uint8_t info[16] = { [7] = 1, [8] = 1 };
+	uint8_t answer[16];
+
+	cr_expect_eq(tpm_ask(&b, CMD_GET_STATEBLOB, state, 12, answer, 16), 3);
+	cr_expect_eq(tpm_ask(&b, CMD_GET_INFO, info, 16, answer, 4), 3);
+}
+
+static void send_too_much(void)
+{
+	static const uint8_t body[12] = { [3] = 2, [7] = 1, [9] = 0xff };
+	uint8_t answer[4];
+
+	cr_expect_eq(tpm_ask(&b, CMD_SET_STATEBLOB, body, 12, answer, 4), 3);
+}
+
+Test(tpm_hostile, each_broken_rule_is_told)
+{
+	for (int rule = 0; rule < SEC_TPM_RULES; rule++)
+		cr_expect_eq(count_of((enum sec_tpm_rule)rule), 0,
+			     "a start as QEMU's breaks %s",
+			     sec_tpm_rule_texts[rule].name);
+	cr_expect_eq(tpm_tell(&b, 0x99), 0x0a);
+	cr_expect_eq(tpm_tell_number(&b, CMD_SET_LOCALITY, 9u << 24), 0x3d);
+	cr_expect_eq(tpm_tell(&b, CMD_SET_DATAFD), 0x1f);
+	cr_expect_eq(tpm_set_blob(&b, 1, 2, (const uint8_t *)"late", 4), 0x0a);
+	read_from_beyond();
+	cr_expect_eq(tpm_code(&b, "8001 00000005 0000017b 0010"), 0x142);
+	cr_expect_neq(tpm_code(&b, "8001 0000"), 0);
+	cr_expect_eq(tpm_tell(&b, CMD_STOP), 0);
+	cr_expect_eq(tpm_tell(&b, CMD_HASH_START), 0x0a);
+	cr_expect_eq(tpm_set_blob(&b, 7, 2, (const uint8_t *)"kind", 4), 0x03);
+	cr_expect_eq(tpm_set_blob(&b, 1, 2, (const uint8_t *)"mine", 4), 0x21);
+	hand_over_a_file();
+	connect_again();
+	send_too_much();
+	for (int rule = 0; rule < SEC_TPM_RULES; rule++)
+		cr_expect_eq(count_of((enum sec_tpm_rule)rule), 1, "%s",
+			     sec_tpm_rule_texts[rule].name);
+}
+
+Test(tpm_hostile, is_counted_for_whoever_watches)
+{
+	uint64_t values[SEC_TPM_COUNTERS];
+
+	cr_expect_eq(tpm_code(&b, "8001 0000000c 0000017b 0010"), 0);
+	cr_expect_neq(tpm_code(&b, "8001 0000000a 0000ffff"), 0);
+	cr_expect_eq(tpm_tell(&b, 0x99), 0x0a);
+	for (size_t i = 0; i < SEC_TPM_COUNTERS; i++)
+		values[i] = sec_tpm_counter(b.tpm, &sec_tpm_counter_names[i]);
+	cr_expect_eq(values[0], 1, "boots");
+	cr_expect_geq(values[1], 3, "commands");
+	cr_expect_geq(values[2], 1, "errors");
+	cr_expect_gt(values[3], 0, "their time");
+	cr_expect_eq(values[4], 0, "documents");
+	cr_expect_eq(values[5], 3, "SET_DATAFD, INIT, 0x99");
+	cr_expect_eq(values[6], 1, "refused");
+	cr_expect_gt(values[7], 0, "writes");
+	cr_expect_eq(values[8], 0, "failed ones");
 }

@@ -86,7 +86,7 @@ Test(tpm_keep, a_persistent_key_and_an_index_outlive_the_card)
 	end();
 	begin();
 	tpm_power_on(&b);
-	cr_expect_eq(tpm_code(&b, READ_PERSISTENT), 0x184, "TPM_RC_VALUE");
+	cr_expect_eq(tpm_code(&b, READ_PERSISTENT), 0x18b, "TPM_RC_HANDLE");
 }
 
 /* The VMM of a snapshot is another than that which made it, and so is the card

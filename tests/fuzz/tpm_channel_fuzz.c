@@ -23,6 +23,10 @@ static struct sec_tpm_store store;
 static struct sec_tpm_guest guest;
 static struct sec_tpm_channel channel;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct sec_tpm_writes writes;
+static struct rt_rule_record records[SEC_TPM_RULES];
+static struct rt_rule_book rules = { "fuzz", sec_tpm_rule_texts, records,
+				     SEC_TPM_RULES };
 static uint8_t in[SEC_TPM_CHANNEL_BYTES], out[SEC_TPM_CHANNEL_BYTES];
 static size_t used;
 
@@ -40,10 +44,11 @@ static void begin(void)
 	if (!mkdtemp(dir) ||
 	    sec_tpm_store_open(&store, open(dir, O_RDONLY | O_CLOEXEC), "fuzz",
 			       key, NULL) ||
-	    sec_tpm_engine_open(&store, NULL))
+	    sec_tpm_engine_open(&store, &writes, NULL))
 		abort();
 	channel = (struct sec_tpm_channel){ .store = &store,
 					    .lock = &lock,
+					    .rules = &rules,
 					    .powered = powered,
 					    .opaque = &guest };
 	sec_tpm_channel_init(&channel);
