@@ -9,6 +9,7 @@
 #ifndef SECURITY_CHIP_ATTEST_ATTEST_H
 #define SECURITY_CHIP_ATTEST_ATTEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,9 +26,10 @@ enum sec_attest_fault {
 #undef ATTEST_FAULT
 };
 
-/* The Nitro Secure Module's registers. */
+/* The registers of a Nitro Secure Module, or of a NitroTPM. */
 struct sec_pcrs {
 	uint32_t locked; /* bit n: register n is locked, and so documented */
+	bool is_tpm;     /* documented as nitrotpm_pcrs, not as pcrs */
 	uint8_t value[SEC_PCR_COUNT][SEC_DIGEST_BYTES];
 };
 

@@ -119,7 +119,7 @@ int sec_payload_write(const struct sec_chain *chain,
 						    : SEC_DOCUMENT_DIGEST);
 	put_text(w, "timestamp");
 	put_head(w, cbor_encode_uint, timestamp_ms);
-	put_text(w, "pcrs");
+	put_text(w, pcrs->is_tpm ? "nitrotpm_pcrs" : "pcrs");
 	put_pcrs(w, pcrs);
 	put_text(w, "certificate");
 	put_bytes(w, leaf->der, leaf->size);

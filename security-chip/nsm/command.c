@@ -5,10 +5,10 @@
  * have their keys in the order of the API's structures, which clients print.
  */
 #include <assert.h>
-#include <errno.h>
 #include <string.h>
 #include <sys/random.h>
 
+#include "security-chip/nsm/answer.h"
 #include "security-chip/nsm/nsm.h"
 #include "security-chip/nsm/trace.h"
 
@@ -215,15 +215,6 @@ static enum nsm_error judge(struct nsm_call *call, const uint8_t *request,
 	return error;
 }
 
-static void put_error(struct nsm_call *call, enum nsm_error error)
-{
-	call->out.size = 0;
-	call->out.is_full = false;
-	nsm_cbor_put_map(&call->out, 1);
-	nsm_cbor_put_text(&call->out, "Error");
-	nsm_cbor_put_text(&call->out, nsm_error_names[error]);
-}
-
 static uint64_t least(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
@@ -256,7 +247,7 @@ static void end_call(struct nsm_call *call, enum nsm_error error)
 	rt_counter_add(&nsm->counters.requests, 1);
 	if (error) {
 		rt_counter_add(&nsm->counters.errors, 1);
-		put_error(call, error);
+		nsm_answer_error(&call->out, error);
 	}
 	state->response_bytes =
 		call->out.is_full ? 0 : (uint32_t)call->out.size;
@@ -276,21 +267,6 @@ bool nsm_command_run(struct nsm *nsm, uint64_t size)
 	return true;
 }
 
-/* What the signer's word means to a client. */
-static enum nsm_error error_of(int status)
-{
-	switch (status) {
-	case 0:
-		return NSM_SUCCESS;
-	case -E2BIG:
-		return NSM_INPUT_TOO_LARGE;
-	case -EMSGSIZE:
-		return NSM_BUFFER_TOO_SMALL;
-	default:
-		return NSM_INTERNAL_ERROR;
-	}
-}
-
 void nsm_command_signed(void *opaque, int status, const uint8_t *document,
 			size_t size)
 {
@@ -299,11 +275,9 @@ void nsm_command_signed(void *opaque, int status, const uint8_t *document,
 
 	call.request.command = NSM_COMMAND_Attestation;
 	if (!status) {
-		begin(&call, 1);
-		nsm_cbor_put_text(&call.out, "document");
-		nsm_cbor_put_bytes(&call.out, document, size);
+		nsm_answer_document(&call.out, document, size);
 		rt_counter_add(&nsm->counters.documents, 1);
 	}
-	end_call(&call, error_of(status));
+	end_call(&call, nsm_error_of_attest(status));
 	nsm_answer(nsm);
 }

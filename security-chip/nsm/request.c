@@ -162,22 +162,21 @@ static bool parse_map(struct nsm_cbor_reader *reader, uint64_t pairs,
 	       (nsm_cbor_next(reader, &value) && value.kind == NSM_CBOR_BREAK);
 }
 
-enum nsm_error nsm_request_parse(const uint8_t *bytes, size_t size,
-				 struct nsm_request *out)
+static enum nsm_error parse(struct nsm_cbor_reader *reader, bool may_be_more,
+			    struct nsm_request *out)
 {
-	struct nsm_cbor_reader reader = { bytes, size };
 	enum nsm_error error = NSM_SUCCESS;
 	struct nsm_cbor_item item;
 	bool is_sound;
 
 	*out = (struct nsm_request){ .command = NSM_COMMANDS };
-	is_sound = nsm_cbor_next(&reader, &item);
+	is_sound = nsm_cbor_next(reader, &item);
 	if (is_sound && item.kind == NSM_CBOR_TEXT)
 		out->command = find_command(&item);
 	else if (is_sound)
 		is_sound = item.kind == NSM_CBOR_MAP &&
-			   parse_map(&reader, item.value, out, &error);
-	if (!is_sound || reader.left) {
+			   parse_map(reader, item.value, out, &error);
+	if (!is_sound || (reader->left && !may_be_more)) {
 		*out = (struct nsm_request){ .command = NSM_COMMANDS };
 		return NSM_INVALID_OPERATION;
 	}
@@ -188,4 +187,20 @@ enum nsm_error nsm_request_parse(const uint8_t *bytes, size_t size,
 	if (!error && (needed[out->command] & ~out->arguments))
 		error = NSM_INVALID_ARGUMENT;
 	return error;
+}
+
+enum nsm_error nsm_request_parse(const uint8_t *bytes, size_t size,
+				 struct nsm_request *out)
+{
+	struct nsm_cbor_reader reader = { bytes, size };
+
+	return parse(&reader, false, out);
+}
+
+enum nsm_error nsm_request_parse_first(const uint8_t *bytes, size_t size,
+				       struct nsm_request *out)
+{
+	struct nsm_cbor_reader reader = { bytes, size };
+
+	return parse(&reader, true, out);
 }

@@ -61,5 +61,8 @@ struct nsm_request {
  */
 enum nsm_error nsm_request_parse(const uint8_t *bytes, size_t size,
 				 struct nsm_request *out);
+/* The same, whatever there is behind it: a buffer is longer than a request. */
+enum nsm_error nsm_request_parse_first(const uint8_t *bytes, size_t size,
+				       struct nsm_request *out);
 
 #endif

@@ -10,7 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Part 2, table 12 (command codes), 16 (response codes), 19 (tags), 27, 28. */
+/*
+ * Part 2, tables 12 (command codes), 16 (response codes), 19 (tags), 23
+ * (properties), 27, 28.
+ */
 enum {
 	TPM_HEADER_BYTES = 10,
 
@@ -22,14 +25,29 @@ enum {
 	TPM_CC_PCR_EVENT = 0x13c,
 	TPM_CC_STARTUP = 0x144,
 	TPM_CC_SHUTDOWN = 0x145,
+	TPM_CC_NV_READ_LOCK = 0x14f,
 	TPM_CC_QUOTE = 0x158,
 	TPM_CC_FLUSH_CONTEXT = 0x165,
 	TPM_CC_PCR_READ = 0x17e,
+	TPM_CC_NSM_REQUEST = 0x20000001, /* NitroTPM's own */
 
 	TPM_RC_SUCCESS = 0,
 	TPM_RC_INITIALIZE = 0x100,
 	TPM_RC_FAILURE = 0x101,
 	TPM_RC_COMMAND_SIZE = 0x142,
+	TPM_RC_NV_RANGE = 0x146,
+	TPM_RC_NV_AUTHORIZATION = 0x149,
+
+	TPM_HT_POLICY_SESSION = 0x03,
+
+	TPMA_NV_AUTHWRITE = 1 << 2,
+	TPMA_NV_POLICYWRITE = 1 << 3,
+	TPMA_NV_AUTHREAD = 1 << 18,
+	TPMA_NV_POLICYREAD = 1 << 19,
+
+	TPM_PT_NV_INDEX_MAX = 0x117,
+	TPM_PT_TOTAL_COMMANDS = 0x129,
+	TPM_PT_VENDOR_COMMANDS = 0x12b,
 
 	TPM_SU_CLEAR = 0,
 

@@ -25,6 +25,7 @@
 #include "firmware/rt/scope.h"
 #include "firmware/rt/secret.h"
 #include "security-chip/tpm/command.h"
+#include "security-chip/tpm/hooks.h"
 #include "security-chip/tpm/store.h"
 
 /* Our numbers are theirs. */
@@ -228,12 +229,14 @@ bool sec_tpm_engine_is_on(void)
 static size_t process(uint8_t *command, size_t size, uint8_t *answer)
 {
 	uint32_t answered = 0;
-	bool is_good =
+	bool is_good;
+
+	sec_tpm_hooks_begin(command, size);
+	is_good =
 		!TPMLIB_Process(&engine.answer, &answered, &engine.answer_room,
 				command, (uint32_t)size) &&
 		answered >= TPM_HEADER_BYTES &&
 		answered <= SEC_TPM_MESSAGE_BYTES;
-
 	if (is_good)
 		memcpy(answer, engine.answer, answered);
 	rt_erase(engine.answer, engine.answer_room);

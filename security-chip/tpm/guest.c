@@ -86,6 +86,8 @@ size_t sec_tpm_guest_run(struct sec_tpm_guest *guest, uint8_t locality,
 	size_t answered;
 
 	trace_tpm_command(code, (uint32_t)size, locality);
+	if (code == TPM_CC_NSM_REQUEST)
+		sec_tpm_nsm_begin(&guest->nsm);
 	answered = sec_tpm_engine_run(locality, command, size, answer);
 	result = sec_tpm_code_of(answer, answered);
 	took_us = (rt_clock_now_ns(&clock) - start) / 1000;

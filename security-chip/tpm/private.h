@@ -9,6 +9,7 @@
 #include "firmware/rt/counter.h"
 #include "security-chip/tpm/channel.h"
 #include "security-chip/tpm/engine.h"
+#include "security-chip/tpm/nsm.h"
 #include "security-chip/tpm/rules.h"
 #include "security-chip/tpm/tpm.h"
 
@@ -19,6 +20,7 @@ struct sec_tpm_guest {
 	bool has_quoted; /* since the power went on */
 	struct sec_tpm_ek eks[SEC_TPM_EKS];
 	bool has_new_eks; /* the ones above are no longer the TPM's */
+	struct sec_tpm_nsm nsm;
 	struct rt_counter boots, commands, failures, command_us;
 };
 

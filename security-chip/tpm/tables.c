@@ -19,6 +19,8 @@ const struct rt_counter_name sec_tpm_counter_names[SEC_TPM_COUNTERS] = {
 	  COUNTER(guest.failures) },
 	{ "command_us", "Microseconds that they took.",
 	  COUNTER(guest.command_us) },
+	{ "documents", "Attestation documents that were signed.",
+	  COUNTER(guest.nsm.documents) },
 	{ "requests", "Requests of VMMs on the control channel.",
 	  COUNTER(channel.messages) },
 	{ "refused_requests", "Those of them that were refused.",

@@ -37,6 +37,7 @@ static void close_fd(int fd)
 static void free_tpm(struct sec_tpm *tpm)
 {
 	sec_tpm_channel_reset(&tpm->channel);
+	sec_tpm_nsm_close(&tpm->guest.nsm);
 	sec_tpm_engine_close();
 	sec_tpm_store_close(&tpm->store);
 	close_fd(tpm->listener);
@@ -136,6 +137,8 @@ int sec_tpm_create(const struct sec_tpm_config *config, struct sec_tpm **out,
 		status = check_state(tpm, error);
 	if (!status)
 		status = sec_tpm_engine_open(&tpm->store, &tpm->writes, error);
+	if (!status)
+		sec_tpm_nsm_open(&tpm->guest.nsm, tpm->store.instance);
 	if (!status && config->socket)
 		status = start(tpm, config->socket, error);
 	if (status)

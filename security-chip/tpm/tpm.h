@@ -76,7 +76,7 @@ const struct sec_tpm_ek *sec_tpm_read_ek(struct sec_tpm *tpm,
 
 /* ---- what any thread may read while there is a TPM ---- */
 
-#define SEC_TPM_COUNTERS 8u
+#define SEC_TPM_COUNTERS 9u
 extern const struct rt_counter_name sec_tpm_counter_names[SEC_TPM_COUNTERS];
 uint64_t sec_tpm_counter(const struct sec_tpm *tpm,
 			 const struct rt_counter_name *name);

@@ -52,6 +52,7 @@ static void begin(void)
 					    .powered = powered,
 					    .opaque = &guest };
 	sec_tpm_channel_init(&channel);
+	sec_tpm_nsm_open(&guest.nsm, store.instance);
 	guest.instance = store.instance;
 	guest.store = &store;
 }
