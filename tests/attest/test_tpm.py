@@ -11,6 +11,7 @@ import time
 import cbor2
 import pytest
 
+import test_kms
 import tpm_client
 import verify_document
 from conftest import BUILD
@@ -152,11 +153,45 @@ def test_nitro_tpm_attest_gets_a_document_that_verifies(card, tpm, key, verifier
     assert fields["nitrotpm_pcrs"] == {n: theirs[n] for n in [*range(17), 23]}
     digest = hashlib.sha384(b"what the guest has measured").digest()
     assert theirs[8] == hashlib.sha384(bytes(48) + digest).digest()
-    assert verifier.result(document, root, "--pcr", f"8={theirs[8].hex()}",
+    assert verifier.result(document, root, "--nitrotpm", "--pcr", f"8={theirs[8].hex()}",
                            "--nonce", nonce.hex()) == "good"
-    assert verifier.result(document, root, "--pcr", "8=" + "00" * 48) != "good"
+    assert verifier.result(document, root, "--nitrotpm", "--pcr", "8=" + "00" * 48) == "pcr"
     # Behind the response there is nothing of the request.
     assert not response[len(cbor2.dumps(first_item(response))):].strip(b"\0")
+
+
+def recipient(tpm, key, public_key):
+    response = attest(tpm, key, attestation(public_key=public_key))
+    document = first_item(response)["Attestation"]["document"]
+    return {"KeyEncryptionAlgorithm": "RSAES_OAEP_SHA_256",
+            "AttestationDocument": test_kms.text(document)}
+
+
+def test_a_key_is_released_by_the_tpms_registers(card, tpm, key, tmp_path):
+    """kms:RecipientAttestation:NitroTPMPCR<n>, with a card's own document."""
+    extend(tpm, 9, b"the right kernel")
+    value = json.loads(card.ctl("--json", "tpm", "status"))["pcrs_sha384"][9]
+    private, root = tmp_path / "key.pem", tmp_path / "root.pem"
+    root.write_bytes(card.ctl("attest", "root"))
+    test_kms.openssl("genpkey", "-algorithm", "RSA", "-pkeyopt",
+                     "rsa_keygen_bits:2048", "-out", private)
+    public = test_kms.openssl("pkey", "-in", private, "-pubout", "-outform", "DER")
+    kms = test_kms.Kms(tmp_path, root, [
+        test_kms.statement("kms:Encrypt"),
+        test_kms.statement("kms:Decrypt", **test_kms.pcr0(value, "NitroTPMPCR9"))])
+    sealed = kms.done("Encrypt", KeyId=test_kms.KEY_ID,
+                      Plaintext=test_kms.text(b"a disk's key"))["CiphertextBlob"]
+    answer = kms.done("Decrypt", CiphertextBlob=sealed,
+                      Recipient=recipient(tpm, key, public))
+    opened = test_kms.openssl("cms", "-decrypt", "-inform", "DER", "-inkey", private,
+                              data=test_kms.base64.b64decode(
+                                  answer["CiphertextForRecipient"]))
+    assert opened == b"a disk's key"
+    extend(tpm, 9, b"and another one")
+    refusal, _ = kms.refused("Decrypt", CiphertextBlob=sealed,
+                             Recipient=recipient(tpm, key, public))
+    assert refusal == "AccessDeniedException"
+    kms.end()
 
 
 def test_documents_follow_the_registers(tpm, buffer):
