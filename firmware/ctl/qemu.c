@@ -44,17 +44,18 @@ struct slots {
 	bool has_root;
 };
 
-static bool is_nic(const json_t *function)
+static bool is_a(const json_t *function, const char *type)
 {
-	return !strcmp(ctl_text(function, "type"), "ena");
+	return !strcmp(ctl_text(function, "type"), type);
 }
 
 /* 0: none is left. */
-static unsigned int choose_slot(struct slots *slots, bool nic)
+static unsigned int choose_slot(struct slots *slots, const json_t *function)
 {
+	bool nic = is_a(function, "ena");
 	unsigned int slot = nic ? NIC_SLOT : TOP_SLOT;
 
-	if (!nic && !slots->has_root) {
+	if (is_a(function, "ebs") && !slots->has_root) {
 		slots->has_root = true;
 		return ROOT_SLOT;
 	}
@@ -63,9 +64,10 @@ static unsigned int choose_slot(struct slots *slots, bool nic)
 	return slot <= TOP_SLOT ? slot : 0;
 }
 
-static void put_slot(json_t *device, struct slots *slots, bool nic)
+static void put_slot(json_t *device, struct slots *slots,
+		     const json_t *function)
 {
-	unsigned int slot = choose_slot(slots, nic);
+	unsigned int slot = choose_slot(slots, function);
 
 	if (!slot)
 		return;
@@ -96,8 +98,8 @@ void ctl_qemu_add_devices(struct ctl_argv *argv, const json_t *functions,
 
 		device = device_of(function);
 		if (as_ec2)
-			put_slot(device, &slots, is_nic(function));
-		if (!has_boot && !is_nic(function)) {
+			put_slot(device, &slots, function);
+		if (!has_boot && is_a(function, "ebs")) {
 			has_boot = true;
 			json_object_set_new(device, "bootindex",
 					    json_integer(1));

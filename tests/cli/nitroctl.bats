@@ -190,6 +190,23 @@ fake_qemu()
 	[ -z "$(ls -d nitroctl-* 2>/dev/null)" ]
 }
 
+@test "boot starts from the first volume, whatever is named before it" {
+	cat >card.yaml <<-END
+		functions:
+		  - nsm: { name: nsm0 }
+		  - ena: { name: eth0, switch: lan }
+		  - ebs: { name: ebs0, volume: { memory: 1MiB } }
+	END
+	start_card card.yaml
+	fake_qemu 10.1.0 true
+	run -0 "$ctl" boot --qemu ./qemu --accel tcg
+	output=$(grep -F "$dir/ebs0.sock" qemu.args)
+	says '"addr":"4.0"' '"bootindex":1'
+	output=$(grep -F "$dir/nsm0.sock" qemu.args)
+	says '"addr":"1e.0"'
+	[ "$(grep -c bootindex qemu.args)" = 1 ]
+}
+
 @test "boot without an image attaches to the running card" {
 	start_card
 	fake_qemu 10.1.0 true
