@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Linux's own nsm driver on the card's security module: one guest per kernel."""
+"""Linux's own nsm driver on the card's security module: one guest per kernel, and
+each on another of QEMU's machines (EC2's x86 instances look like i440FX)."""
 import os
 import re
 import subprocess
@@ -11,7 +12,8 @@ import checks
 from guest import REPO, ROOT_IMAGE, Failure, Guest, choose_kernel, copy_image, ebs
 from verified import VerifiedCard
 
-KERNELS = ["6.12", "7.2"]
+KERNELS = {"6.12": "q35", "7.2": "pc"}
+HOST_BRIDGES = {"q35": "0x29c0", "pc": "0x1237"}
 INSTANCE = "i-0123456789abcdef0"
 ZERO = "00" * 48
 
@@ -37,7 +39,8 @@ def machine(request, tmp_path_factory):
     root = copy_image(ROOT_IMAGE, folder / "root.img")
     choose_kernel(root, request.param)
     functions = [ebs("ebs0", root), {"nsm": {"name": "nsm0", "instance-id": INSTANCE}}]
-    with VerifiedCard(functions) as card, Guest(card) as guest:
+    options = ["-machine", KERNELS[request.param]]
+    with VerifiedCard(functions) as card, Guest(card, qemu_options=options) as guest:
         guest.wait_for_shell()
         assert guest.run("uname -r").startswith(request.param + ".")
         machine = Machine(card, guest, request.param)
@@ -47,6 +50,8 @@ def machine(request, tmp_path_factory):
 
 def test_the_driver_binds_and_its_random_numbers_are_the_kernels(machine):
     guest = machine.guest
+    assert guest.run("cat /sys/bus/pci/devices/0000:00:00.0/device").strip() == \
+        HOST_BRIDGES[KERNELS[machine.kernel]]
     assert guest.run("stat -c %a /dev/nsm").strip() == "666"
     assert "nsm" in guest.run("readlink /sys/bus/virtio/devices/*/driver")
     assert "nsm-hwrng" in guest.run("cat /sys/class/misc/hw_random/rng_available")
