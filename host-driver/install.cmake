@@ -31,7 +31,7 @@ host_library(nitro-host ${host_sources} ${rt}/clock.c ${rt}/error.c)
 target_link_libraries(nitro-host-shared PRIVATE PkgConfig::JANSSON)
 target_link_libraries(nitro-host-static PRIVATE PkgConfig::JANSSON)
 
-host_library(nitro-host-scan scan.c)
+host_library(nitro-host-scan scan.c ${rt}/text.c)
 target_link_libraries(nitro-host-scan-shared
 	PRIVATE nitro-host-shared PkgConfig::PCI)
 target_link_libraries(nitro-host-scan-static PRIVATE PkgConfig::PCI)

@@ -19,6 +19,7 @@
 
 #include "firmware/rt/error.h"
 #include "firmware/rt/scope.h"
+#include "firmware/rt/text.h"
 #include "host-driver/scan.h"
 
 #define BYTES_PER_LINE 16u
@@ -50,39 +51,20 @@ static void stay_silent(char *format, ...)
 	(void)format;
 }
 
-struct text {
-	char *bytes;
-	size_t room, length;
-};
-
-static void append(struct text *t, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-static void append(struct text *t, const char *format, ...)
-{
-	size_t left = t->length < t->room ? t->room - t->length : 0;
-	va_list args;
-	int n;
-
-	va_start(args, format);
-	n = vsnprintf(left ? t->bytes + t->length : NULL, left, format, args);
-	va_end(args);
-	t->length += n > 0 ? (size_t)n : 0;
-}
-
 size_t host_scan_dump(const void *config, size_t size, char *text, size_t room)
 {
-	struct text t = { text, room, 0 };
+	struct rt_text t = { text, room, 0 };
 	const uint8_t *bytes = config;
 
-	append(&t, "00:04.0 configuration space\n");
+	rt_text_put(&t, "00:04.0 configuration space\n");
 	for (size_t at = 0; at < size; at++) {
 		if (at % BYTES_PER_LINE == 0)
-			append(&t, "%02zx:", at);
-		append(&t, " %02x", bytes[at]);
+			rt_text_put(&t, "%02zx:", at);
+		rt_text_put(&t, " %02x", bytes[at]);
 		if (at % BYTES_PER_LINE == BYTES_PER_LINE - 1)
-			append(&t, "\n");
+			rt_text_put(&t, "\n");
 	}
-	append(&t, "\n");
+	rt_text_put(&t, "\n");
 	return t.length;
 }
 

@@ -17,7 +17,6 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,6 +24,7 @@
 #include "firmware/rt/clock.h"
 #include "firmware/rt/log.h"
 #include "firmware/rt/scope.h"
+#include "firmware/rt/text.h"
 
 #define SOURCES 4096 /* different labels, at most */
 
@@ -358,42 +358,20 @@ void rt_trace_seek_end(struct rt_trace_cursor *cursor)
 	}
 }
 
-/* Text that grows in a buffer that may be too small for it. */
-struct text {
-	char *start;
-	size_t size, length;
-};
-
-static void put(struct text *text, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void put(struct text *text, const char *format, ...)
-{
-	bool has_room = text->length < text->size;
-	va_list args;
-	int length;
-
-	va_start(args, format);
-	length = vsnprintf(has_room ? text->start + text->length : NULL,
-			   has_room ? text->size - text->length : 0, format,
-			   args);
-	va_end(args);
-	text->length += length > 0 ? (size_t)length : 0;
-}
-
-static void put_number(struct text *text, const struct conversion *conversion,
-		       uint64_t value)
+static void put_number(struct rt_text *text,
+		       const struct conversion *conversion, uint64_t value)
 {
 	char format[16], digits[96];
 
 	snprintf(format, sizeof format, "%%%sll%c", conversion->flags,
 		 conversion->letter);
 	snprintf(digits, sizeof digits, format, (unsigned long long)value);
-	put(text, "%s", digits);
+	rt_text_put(text, "%s", digits);
 }
 
 /* rt_trace_init() has seen that the format fits the arguments. */
-static void put_message(struct text *text, const struct rt_trace_record *record)
+static void put_message(struct rt_text *text,
+			const struct rt_trace_record *record)
 {
 	struct conversion conversion;
 	const char *at = record->event->format;
@@ -407,27 +385,27 @@ static void put_message(struct text *text, const struct rt_trace_record *record)
 			continue;
 		}
 		at += at[0] == '%' && at[1] == '%';
-		put(text, "%c", *at++);
+		rt_text_put(text, "%c", *at++);
 	}
 }
 
-static void put_json_string(struct text *text, const char *s, size_t length)
+static void put_json_string(struct rt_text *text, const char *s, size_t length)
 {
-	put(text, "\"");
+	rt_text_put(text, "\"");
 	for (size_t i = 0; i < length; i++) {
 		unsigned char c = (unsigned char)s[i];
 
 		if (c == '"' || c == '\\')
-			put(text, "\\%c", c);
+			rt_text_put(text, "\\%c", c);
 		else if (c < 0x20)
-			put(text, "\\u%04x", c);
+			rt_text_put(text, "\\u%04x", c);
 		else
-			put(text, "%c", c);
+			rt_text_put(text, "%c", c);
 	}
-	put(text, "\"");
+	rt_text_put(text, "\"");
 }
 
-static void put_json_args(struct text *text,
+static void put_json_args(struct rt_text *text,
 			  const struct rt_trace_record *record)
 {
 	const char *name = record->event->arg_names;
@@ -437,9 +415,9 @@ static void put_json_args(struct text *text,
 
 		name += strspn(name, ", ");
 		length = strcspn(name, ",");
-		put(text, i ? "," : "");
+		rt_text_put(text, i ? "," : "");
 		put_json_string(text, name, length);
-		put(text, ":%llu", (unsigned long long)record->args[i]);
+		rt_text_put(text, ":%llu", (unsigned long long)record->args[i]);
 		name += length;
 	}
 }
@@ -447,12 +425,12 @@ static void put_json_args(struct text *text,
 size_t rt_trace_format_text(const struct rt_trace_record *record, char *text,
 			    size_t size)
 {
-	struct text out = { .start = text, .size = size };
+	struct rt_text out = { .bytes = text, .size = size };
 
-	put(&out, "%llu.%09llu %s %s ",
-	    (unsigned long long)(record->time_ns / RT_NS_PER_S),
-	    (unsigned long long)(record->time_ns % RT_NS_PER_S), record->source,
-	    record->event->name);
+	rt_text_put(&out, "%llu.%09llu %s %s ",
+		    (unsigned long long)(record->time_ns / RT_NS_PER_S),
+		    (unsigned long long)(record->time_ns % RT_NS_PER_S),
+		    record->source, record->event->name);
 	put_message(&out, record);
 	return out.length;
 }
@@ -460,20 +438,20 @@ size_t rt_trace_format_text(const struct rt_trace_record *record, char *text,
 size_t rt_trace_format_json(const struct rt_trace_record *record, char *text,
 			    size_t size)
 {
-	struct text out = { .start = text, .size = size };
+	struct rt_text out = { .bytes = text, .size = size };
 	char words[512] = "";
-	struct text message = { .start = words, .size = sizeof words };
+	struct rt_text message = { .bytes = words, .size = sizeof words };
 
 	put_message(&message, record);
-	put(&out, "{\"time_ns\":%llu,\"source\":",
-	    (unsigned long long)record->time_ns);
+	rt_text_put(&out, "{\"time_ns\":%llu,\"source\":",
+		    (unsigned long long)record->time_ns);
 	put_json_string(&out, record->source, strlen(record->source));
-	put(&out, ",\"event\":");
+	rt_text_put(&out, ",\"event\":");
 	put_json_string(&out, record->event->name, strlen(record->event->name));
-	put(&out, ",\"args\":{");
+	rt_text_put(&out, ",\"args\":{");
 	put_json_args(&out, record);
-	put(&out, "},\"text\":");
+	rt_text_put(&out, "},\"text\":");
 	put_json_string(&out, words, strnlen(words, sizeof words));
-	put(&out, "}");
+	rt_text_put(&out, "}");
 	return out.length;
 }
