@@ -2,7 +2,9 @@
 /*
  * What the first stage hands to the program it starts: one sealed memfd, whose
  * number is in --handover.  A first stage is never replaced and a card is, so
- * this layout only ever grows at its end: `size` says how far it goes.
+ * this layout only ever grows at its end: `size` says how far it goes, and a
+ * card refuses what does not go as far as it needs.  Any other layout has
+ * another magic.
  */
 #ifndef SECURITY_CHIP_BOOT_HANDOVER_H
 #define SECURITY_CHIP_BOOT_HANDOVER_H
@@ -12,7 +14,7 @@
 #include "security-chip/boot/identity.h"
 #include "security-chip/boot/report.h"
 
-#define SEC_HANDOVER_MAGIC  "NITHAND1"
+#define SEC_HANDOVER_MAGIC  "NITHAND2"
 #define SEC_HANDOVER_EVENTS 16u
 
 struct sec_handover {
