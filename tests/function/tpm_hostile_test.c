@@ -2,6 +2,8 @@
 /* VMMs that do not behave: others do not wait for them, and it is told. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "firmware/rt/log.h"
@@ -156,4 +158,77 @@ Test(tpm_hostile, is_counted_for_whoever_watches)
 	cr_expect_eq(values[6], 1, "refused");
 	cr_expect_gt(values[7], 0, "writes");
 	cr_expect_eq(values[8], 0, "failed ones");
+}
+
+static size_t count_in(const uint8_t *bytes, size_t left,
+		       const uint8_t *inverted, size_t size)
+{
+	size_t found = 0, same;
+
+	for (size_t at = 0; at + size <= left; at++) {
+		for (same = 0; same < size; same++)
+			if ((bytes[at + same] ^ inverted[same]) != 0xff)
+				break;
+		found += same == size;
+	}
+	return found;
+}
+
+/* A page at a time, and what began on the one before. */
+static size_t count_between(int memory, unsigned long first, unsigned long end,
+			    const uint8_t *inverted, size_t size)
+{
+	static uint8_t pages[64 + 65536];
+	size_t found = 0, kept = 0;
+	ssize_t got;
+
+	for (; first < end; first += (unsigned long)got) {
+		got = pread(memory, pages + kept, 65536, (off_t)first);
+		if (got <= 0)
+			break;
+		/* What is looked at is no place where it lies. */
+		found += count_in(pages, kept + (size_t)got, inverted, size);
+		kept += (size_t)got;
+		memmove(pages, pages + kept - (size - 1), size - 1);
+		kept = size - 1;
+	}
+	explicit_bzero(pages, sizeof pages);
+	return found;
+}
+
+/* How often these bytes, of which each is turned over, are in our memory. */
+static size_t count_in_memory(const uint8_t *inverted, size_t size)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	int memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	unsigned long first, end;
+	size_t found = 0;
+	char line[512];
+
+	while (fgets(line, sizeof line, maps))
+		if (strstr(line, " rw-p ") &&
+		    sscanf(line, "%lx-%lx", &first, &end) == 2 &&
+		    end - first < 1ul << 28)
+			found += count_between(memory, first, end, inverted,
+					       size);
+	close(memory);
+	fclose(maps);
+	return found;
+}
+
+Test(tpm_hostile, nothing_of_an_answer_stays_with_the_card)
+{
+	static uint8_t answer[4096], inverted[32];
+
+	for (int i = 0; i < 3; i++) {
+		/* TPM2_GetRandom of 32 bytes. */
+		cr_assert_eq(tpm_run(&b, "8001 0000000c 0000017b 0020", answer),
+			     44);
+		for (size_t n = 0; n < sizeof inverted; n++)
+			inverted[n] = (uint8_t)~answer[12 + n];
+		/* It is in our own memory, and is found there. */
+		cr_expect_geq(count_in_memory(inverted, sizeof inverted), 1);
+		explicit_bzero(answer, sizeof answer);
+		cr_expect_eq(count_in_memory(inverted, sizeof inverted), 0);
+	}
 }
