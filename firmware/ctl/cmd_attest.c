@@ -72,6 +72,9 @@ static void set_pcr(struct ctl_attest *words, const char *text,
 			   "--pcr is N=HEX with N from 0 to 31, not "
 			   "'%s'",
 			   text);
+	if (words->wanted.pcr[n].data)
+		argp_error(state, "PCR %lu has two values, and can have one",
+			   n);
 	if (!parse_hex(end + 1, words->pcr[n], sizeof words->pcr[n],
 		       &words->wanted.pcr[n]) ||
 	    (words->wanted.pcr[n].size != 32 &&

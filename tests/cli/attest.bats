@@ -74,6 +74,9 @@ jq_pem() { /usr/bin/python3 -c 'import json, sys; print(end=json.load(sys.stdin)
 	says "--pcr is N=HEX with N from 0 to 31"
 	run -2 "$ctl" attest verify x --pcr 0=00
 	says "PCR 0 is 96 hexadecimal digits"
+	run -2 "$ctl" attest verify x --pcr "0=$(printf '%096d' 0)" \
+		--pcr "0=$(printf '%096d' 1)"
+	says "PCR 0 has two values, and can have one"
 	run -2 "$ctl" attest verify x --at tomorrow
 	says "--at is like 2026-05-04T03:02:01Z"
 	run -1 "$ctl" attest verify nothing --root nothing
