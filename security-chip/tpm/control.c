@@ -15,7 +15,8 @@
 #include "security-chip/audit.h"
 #include "security-chip/tpm/private.h"
 
-#define FDS 4 /* that may come at once; one is meant */
+#define FDS     4 /* that may come at once; one is meant */
+#define REST_MS 100
 
 /* Wait for the command that runs; it may take long, so it is told to end. */
 static void switch_off(struct sec_tpm *tpm)
@@ -44,13 +45,27 @@ static void hang_up(struct sec_tpm *tpm)
 	rt_log_info(tpm->name, "the VMM has gone");
 }
 
+/* The client still waits, so poll() would return at once, again and again. */
+static void rest(struct sec_tpm *tpm)
+{
+	struct pollfd end = { .fd = tpm->end, .events = POLLIN };
+
+	if (errno != EMFILE && errno != ENFILE && errno != ENOMEM &&
+	    errno != ENOBUFS)
+		return;
+	rt_log_warn(tpm->name, "cannot accept a VMM: %s", strerror(errno));
+	poll(&end, 1, REST_MS);
+}
+
 static void take_client(struct sec_tpm *tpm)
 {
 	int fd = accept4(tpm->listener, NULL, NULL,
 			 SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	if (fd < 0)
+	if (fd < 0) {
+		rest(tpm);
 		return;
+	}
 	if (tpm->client >= 0) {
 		rt_rule_broken(&tpm->rules, SEC_TPM_RULE_SECOND_VMM, 0);
 		close(fd);

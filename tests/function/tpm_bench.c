@@ -79,14 +79,20 @@ void tpm_send_fd(const struct tpm_bench *b, uint8_t request, int fd)
 	cr_assert_eq(sendmsg(b->control, &header, 0), 4);
 }
 
-int tpm_dial(const struct tpm_bench *b)
+void tpm_reach(const struct tpm_bench *b, int fd)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	strcpy(address.sun_path, b->socket);
 	cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof address),
 		     0);
+}
+
+int tpm_dial(const struct tpm_bench *b)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	tpm_reach(b, fd);
 	return fd;
 }
 

@@ -52,6 +52,8 @@ void tpm_bench_stop(struct tpm_bench *b);
 
 /* A connection to its socket, and no more. */
 int tpm_dial(const struct tpm_bench *b);
+/* The same of a socket that there is. */
+void tpm_reach(const struct tpm_bench *b, int fd);
 /* A control request without a body, and a descriptor; the answer is to come. */
 void tpm_send_fd(const struct tpm_bench *b, uint8_t code, int fd);
 /* Connect and hand over a data channel; the power stays off. */

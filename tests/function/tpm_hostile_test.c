@@ -4,6 +4,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "firmware/rt/log.h"
@@ -74,6 +77,36 @@ Test(tpm_hostile, many_commands_at_once_keep_nobody_waiting)
 static uint64_t count_of(enum sec_tpm_rule rule)
 {
 	return rt_counter_read(&sec_tpm_rules(b.tpm)->records[rule].count);
+}
+
+static uint64_t cpu_ms(void)
+{
+	struct timespec used;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	return (uint64_t)used.tv_sec * 1000 + (uint64_t)used.tv_nsec / 1000000;
+}
+
+Test(tpm_hostile, a_card_without_descriptors_waits_for_them_in_peace)
+{
+	int other = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct rlimit before, none = { 3, 0 };
+	uint64_t used;
+	uint8_t byte;
+
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none.rlim_max = before.rlim_max;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	/* It is connected, and cannot be accepted. */
+	tpm_reach(&b, other);
+	used = cpu_ms();
+	usleep(1000000);
+	used = cpu_ms() - used;
+	cr_expect_lt(used, 150, "it runs in circles");
+	cr_expect_eq(tpm_tell_number(&b, CMD_SET_LOCALITY, 0), 0);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	cr_expect_not(tpm_receive(other, &byte, 1), "there is a VMM already");
+	close(other);
 }
 
 /* The VMM's descriptors come with a request that needs none. */
