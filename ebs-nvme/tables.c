@@ -38,6 +38,8 @@ static const char *const encrypted_choices[] = { "auto", "true", "false",
 static const struct rt_option volume_options[] = {
 	{ .name = "file",
 	  .kind = RT_OPTION_PATH,
+	  .use = RT_SANDBOX_UPDATE,
+	  .read_if = "read-only",
 	  .offset = VOLUME(file),
 	  .sentence = "File or block device that holds the volume's bytes." },
 	{ .name = "memory",
@@ -72,6 +74,7 @@ static const struct rt_option volume_options[] = {
 		      "own; the default is alias/aws/ebs." },
 	{ .name = "key-file",
 	  .kind = RT_OPTION_PATH,
+	  .use = RT_SANDBOX_KEEP,
 	  .offset = VOLUME(key_file),
 	  .sentence = "File of the wrapped key, made when it is missing; the "
 		      "default is in the card's state-dir." },

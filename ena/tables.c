@@ -67,6 +67,7 @@ const struct rt_option ena_options[] = {
 		      "user, replay, null and generate." },
 	{ .name = "capture",
 	  .kind = RT_OPTION_PATH,
+	  .use = RT_SANDBOX_CREATE,
 	  .offset = CONFIG(capture),
 	  .sentence = "File of all packets of this NIC, as pcapng." },
 	{ .name = "pairs",

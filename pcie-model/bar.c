@@ -7,6 +7,8 @@
  *
  * Owns the memory of the mapped parts.  Its content is the client's to change
  * at any moment.  The function's loop thread.
+ *
+ * syscalls: memfd_create ftruncate fcntl mmap[2&PROT_EXEC=0] munmap fstat
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -5,6 +5,8 @@
  *
  * Owns the mappings and a duplicate of each descriptor (a later firmware maps
  * them again from it).  On the function's loop thread.
+ *
+ * syscalls: fcntl mmap[2&PROT_EXEC=0] munmap madvise fstat fstatfs
  */
 #include <errno.h>
 #include <fcntl.h>

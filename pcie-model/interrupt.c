@@ -27,6 +27,8 @@
  *
  * INTx is a level that the client samples: it fires once, is masked, and the
  * client's UNMASK looks at the level again.
+ *
+ * syscalls: write
  */
 #include <linux/pci_regs.h>
 #include <string.h>

@@ -8,6 +8,8 @@
  * A client is not trusted with what it gives: only eventfds are taken, they are
  * made non-blocking, and a request either succeeds as a whole or changes
  * nothing.
+ *
+ * syscalls: fcntl read close
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -3,6 +3,8 @@
  * Appending to the audit log.  Threads of this process take turns by the mutex,
  * cards of one installation by a lock on the file; so the last record is read
  * from audit.head each time.  How a line is made and checked: audit_chain.c.
+ *
+ * syscalls: flock
  */
 #include "security-chip/audit.h"
 

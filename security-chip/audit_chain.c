@@ -2,6 +2,8 @@
 /*
  * The chain of the audit log.  Its key is derived each time: records are few,
  * and a key that is not kept cannot leak.
+ *
+ * syscalls: pread64 pwrite64 fcntl lseek ftruncate
  */
 #include "security-chip/audit_chain.h"
 

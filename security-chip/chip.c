@@ -3,6 +3,8 @@
  * The chip's directory and the installation's secret.  The secret is made once,
  * so that of two cards that start at the same time one wins and both use the
  * same.
+ *
+ * syscalls: openat fstat read
  */
 #include "security-chip/chip.h"
 

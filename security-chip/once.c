@@ -3,6 +3,8 @@
  * Files that are made once: written aside, under a name that nobody else
  * chooses, and then linked to their own.  A name is durable when its directory
  * is, so that is synced last: data that needs a key must not be older than it.
+ *
+ * syscalls: openat fsync linkat unlinkat
  */
 #include "security-chip/once.h"
 

@@ -16,6 +16,8 @@
  * thread waits for it.  Only a transfer counts: whatever else the call at once
  * says (the cache has it not, the file system cannot tell, it failed), the ring
  * is asked for the answer.
+ *
+ * syscalls: preadv2 pwritev2 fdatasync fallocate
  */
 #include <assert.h>
 #include <errno.h>

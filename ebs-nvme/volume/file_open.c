@@ -10,6 +10,8 @@
  * stays, for what the device's blocks are too large for or the guest's memory
  * is not aligned for: the page cache is the buffer then, and the kernel keeps
  * the two from contradicting each other.
+ *
+ * syscalls: close fstat
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -16,6 +16,8 @@
  *
  * Only a page that the file ends in is not guarded: cut to a part of a page,
  * the file reads as zeros up to the page's end.
+ *
+ * syscalls: madvise mmap[2&PROT_EXEC=0] munmap
  */
 #include "ebs-nvme/volume/map.h"
 

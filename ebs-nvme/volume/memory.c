@@ -10,6 +10,8 @@
  * first write to 2 MiB is not: the host clears them, which takes as long as
  * hundreds of writes, so a worker of the ring lets it do that while the thread
  * goes on.
+ *
+ * syscalls: madvise mmap[2&PROT_EXEC=0] munmap
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -12,12 +12,13 @@
  *
  *   loop:    fill → hand over: is_writing = true, post
  *   thread:  wait → write → is_writing = false
+ *
+ * syscalls: openat fstat flock ftruncate write close
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +31,9 @@
 #include "firmware/rt/error.h"
 #include "firmware/rt/log.h"
 #include "firmware/rt/loop.h"
+#include "firmware/rt/sandbox.h"
 #include "firmware/rt/scope.h"
+#include "firmware/rt/thread.h"
 
 #define BUFFER_BYTES (4u << 20)
 #define FLUSH_NS     (100 * RT_NS_PER_MS)
@@ -141,19 +144,6 @@ static void *write_buffers(void *arg)
 			return NULL;
 		atomic_store(&capture->is_writing, false);
 	}
-}
-
-/* Signals are for others. */
-static int start_thread(struct ena_capture *capture)
-{
-	sigset_t all, before;
-	int err;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&capture->thread, NULL, write_buffers, capture);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -err;
 }
 
 /* ---- Buffers ---- */
@@ -372,6 +362,10 @@ static int say_why(struct rt_error *error, const char *path, int code)
 	if (code == -EBUSY)
 		rt_error_hint(error, "another capture writes it; NICs that "
 				     "share a file share a switch");
+	if (code == -EACCES || code == -EPERM)
+		rt_error_hint(error, "in its sandbox, the card writes those "
+				     "of its configuration and others in "
+				     "card.capture-dir");
 	if (code == -EINVAL)
 		rt_error_hint(error, "captures go to plain files");
 	return code;
@@ -380,9 +374,8 @@ static int say_why(struct rt_error *error, const char *path, int code)
 /* Who can read traffic can read secrets: the file is the user's only. */
 static int open_file(const char *path, struct stat *status, int *out)
 {
-	RT_FD int fd = open(
-		path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-		0600);
+	RT_FD int fd = rt_sandbox_open(
+		path, O_WRONLY | O_CREAT | O_NONBLOCK | O_NOCTTY, 0600);
 
 	if (fd < 0)
 		return errno == ENXIO ? -EINVAL : -errno;
@@ -456,7 +449,7 @@ static int make_capture(struct rt_loop *loop, const char *path,
 	if (!capture)
 		return -ENOMEM;
 	sem_init(&capture->work, 0, 0);
-	err = start_thread(capture);
+	err = rt_thread_start(&capture->thread, write_buffers, capture);
 	if (err) {
 		free_capture(capture);
 		return err;

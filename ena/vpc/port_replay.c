@@ -10,6 +10,8 @@
  *
  * Nobody here may have the addresses of where it was recorded, so what it sends
  * to unknown ones goes to all.
+ *
+ * syscalls: read lseek close fstat
  */
 #include <errno.h>
 #include <pcap/pcap.h>

@@ -11,6 +11,8 @@
  * The kernel has the queues.  To it: what it does not take at once is dropped
  * and counted.  From it: what the switch does not take stays here, up to a
  * batch, and nothing more is read until it does.
+ *
+ * syscalls: read writev close
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -10,6 +10,8 @@
  *
  * The process talks with the guest and with the world, so it may be turned
  * against us: what it sends is a frame or is dropped.
+ *
+ * syscalls: sendmmsg recvmmsg
  */
 #include <errno.h>
 #include <netinet/in.h>

@@ -10,6 +10,7 @@
 
 #include "ena/vpc/uplink.h"
 #include "firmware/rt/loop.h"
+#include "firmware/rt/spawn.h"
 
 #define ENA_USER_SLOT_BYTES (ENA_ETHER_HEADER_BYTES + 9216u + 1)
 #define ENA_USER_BATCH      32u
@@ -32,11 +33,15 @@ struct ena_user_outbox {
  */
 void ena_user_program(int fd);
 
+/* Where it is.  False: not beside this program, where it should be. */
+bool ena_user_find(struct rt_program *out);
+
 struct ena_user {
 	struct ena_port port;
 	struct rt_loop *loop;
 	char mtu[8], *tftp, *bootfile;
 
+	struct rt_program program;
 	pid_t pid;
 	int pid_fd, sock, log_fd; /* -1: it is not there */
 	struct rt_watch ended, readable, printed;

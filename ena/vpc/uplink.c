@@ -31,6 +31,7 @@ const struct rt_option ena_uplink_options[] = {
 		  "the card, if it is not there." },
 	{ .name = "user",
 	  .kind = RT_OPTION_BOOL,
+	  .of_program = true,
 	  .offset = UPLINK(is_user),
 	  .fallback = "false",
 	  .sentence = "Whether to reach the host's network in user mode: DHCP, "
@@ -60,6 +61,7 @@ const struct rt_option ena_uplink_options[] = {
 		      "1500, or what a tap that is there has." },
 	{ .name = "tftp",
 	  .kind = RT_OPTION_PATH,
+	  .of_program = true,
 	  .offset = UPLINK(tftp),
 	  .sentence = "Folder that the user-mode network serves by TFTP." },
 	{ .name = "bootfile",

@@ -83,6 +83,9 @@ static void drop_root(void)
 	syscall(SYS_capset, &header, none);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	/* Should it hang: it ends with its socket, and at last with the card.
+	 */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
 static void limit(int what, rlim_t most)

@@ -4,12 +4,14 @@
  * be turned against us: what it prints is cleaned.  When it dies there is one
  * line in the log, and a second later there is another; the guest sees its
  * connections reset.
+ *
+ * syscalls: socketpair[0=AF_UNIX,1=SOCK_SEQPACKET|SOCK_CLOEXEC] pipe2
+ * syscalls: setsockopt close read pidfd_open waitid shutdown poll
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,8 +29,7 @@
 
 #define SOCKET_BYTES (2 << 20)
 #define AGAIN_NS     RT_NS_PER_S
-
-extern char **environ;
+#define BURIAL_MS    500
 
 /* ---- Its words ---- */
 
@@ -119,11 +120,6 @@ static void user_has_ended(struct rt_watch *watch, uint32_t events)
 
 /* ---- Starting it ---- */
 
-/* Where its program is in the new process, if it was given as a descriptor. */
-#define PROGRAM_FD   (ENA_USER_SOCKET + 1)
-#define PROGRAM_PATH "/proc/self/fd/4"
-_Static_assert(PROGRAM_FD == 4, "as in PROGRAM_PATH");
-
 static int given_program = -1;
 
 void ena_user_program(int fd)
@@ -154,11 +150,10 @@ static bool look_beside(char *path, size_t size)
 	return false;
 }
 
-static bool find_program(char *path, size_t size)
+bool ena_user_find(struct rt_program *out)
 {
-	if (given_program < 0)
-		return look_beside(path, size);
-	return snprintf(path, size, "%s", PROGRAM_PATH) < (int)size;
+	*out = (struct rt_program){ ENA_USER_PROGRAM, given_program };
+	return given_program >= 0 || look_beside(out->path, sizeof out->path);
 }
 
 struct ends {
@@ -194,54 +189,12 @@ static int make_ends(struct ends *ends)
 	return 0;
 }
 
-/* Nothing of ours but these two reaches it. */
-static int set_actions(posix_spawn_file_actions_t *actions,
-		       const struct ends *ends)
-{
-	int err = posix_spawn_file_actions_addopen(actions, 0, "/dev/null",
-						   O_RDWR, 0);
-
-	if (!err)
-		err = posix_spawn_file_actions_adddup2(actions, 0, 1);
-	if (!err)
-		err = posix_spawn_file_actions_adddup2(actions, ends->log_write,
-						       2);
-	if (!err)
-		err = posix_spawn_file_actions_adddup2(actions, ends->theirs,
-						       ENA_USER_SOCKET);
-	if (!err && given_program >= 0)
-		err = posix_spawn_file_actions_adddup2(actions, given_program,
-						       PROGRAM_FD);
-	if (!err)
-		err = posix_spawn_file_actions_addclosefrom_np(
-			actions, given_program < 0 ? ENA_USER_SOCKET + 1
-						   : PROGRAM_FD + 1);
-	return err;
-}
-
-static int set_attributes(posix_spawnattr_t *attributes)
-{
-	sigset_t none, all;
-
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawnattr_setsigmask(attributes, &none);
-	posix_spawnattr_setsigdefault(attributes, &all);
-	/* A Ctrl-C at the card's terminal is the card's. */
-	posix_spawnattr_setpgroup(attributes, 0);
-	return posix_spawnattr_setflags(
-		attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-				    POSIX_SPAWN_SETPGROUP);
-}
-
-static int spawn(struct ena_user *user, const char *program,
-		 const struct ends *ends)
+static int spawn(struct ena_user *user, const struct ends *ends)
 {
 	char *arguments[8] = { ENA_USER_PROGRAM, "--mtu", user->mtu };
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
+	const struct rt_spawn what = { user->program, arguments,
+				       ends->log_write, ends->theirs };
 	unsigned int n = 3;
-	int err;
 
 	if (user->tftp) {
 		arguments[n++] = "--tftp";
@@ -251,36 +204,27 @@ static int spawn(struct ena_user *user, const char *program,
 		arguments[n++] = "--bootfile";
 		arguments[n++] = user->bootfile;
 	}
-	if (posix_spawn_file_actions_init(&actions))
-		return -ENOMEM;
-	posix_spawnattr_init(&attributes);
-	err = set_actions(&actions, ends);
-	if (!err)
-		err = set_attributes(&attributes);
-	if (!err)
-		err = posix_spawn(&user->pid, program, &actions, &attributes,
-				  arguments, environ);
-	posix_spawnattr_destroy(&attributes);
-	posix_spawn_file_actions_destroy(&actions);
-	return -err;
+	return rt_spawn(&what, &user->pid);
 }
 
-static void bury(pid_t pid)
+/*
+ * It ends with its socket, or else with the card: user_net.c.  Nobody here may
+ * kill, so there is no waiting without an end.
+ */
+static void bury(int pid_fd)
 {
-	kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	struct pollfd ended = { .fd = pid_fd, .events = POLLIN };
+	siginfo_t info;
+
+	poll(&ended, 1, BURIAL_MS);
+	waitid(P_PIDFD, (id_t)pid_fd, &info, WEXITED | WNOHANG);
 }
 
 static int adopt(struct ena_user *user, struct ends *ends)
 {
 	user->pid_fd = pidfd_open(user->pid, 0);
-	if (user->pid_fd < 0) {
-		int code = -errno;
-
-		bury(user->pid);
-		return code;
-	}
+	if (user->pid_fd < 0)
+		return -errno; /* it ends with its socket */
 	user->sock = rt_take_fd(&ends->ours);
 	user->log_fd = rt_take_fd(&ends->log_read);
 	rt_watch_start(user->loop, &user->ended, user->pid_fd, POLLIN);
@@ -291,26 +235,18 @@ static int adopt(struct ena_user *user, struct ends *ends)
 
 static int start_process(struct ena_user *user, struct rt_error *error)
 {
-	char program[512];
 	struct ends ends;
-	int err;
+	int err = make_ends(&ends);
 
-	if (!find_program(program, sizeof program)) {
-		rt_error_set(error, -ENOENT, "%s is not beside this program",
-			     ENA_USER_PROGRAM);
-		rt_error_hint(error, "build it, or install it with the card");
-		return -ENOENT;
-	}
-	err = make_ends(&ends);
 	if (!err) {
-		err = spawn(user, program, &ends);
+		err = spawn(user, &ends);
 		if (!err)
 			err = adopt(user, &ends);
 		close_ends(&ends);
 	}
 	if (err)
-		rt_error_set(error, err, "cannot start %s: %s", program,
-			     strerror(-err));
+		rt_error_set(error, err, "cannot start %s: %s",
+			     user->program.path, strerror(-err));
 	return err;
 }
 
@@ -331,15 +267,25 @@ int ena_user_start(struct ena_user *user, struct rt_error *error)
 	user->ended.ready = user_has_ended;
 	user->printed.ready = user_has_printed;
 	user->again.fired = start_again;
-	return start_process(user, error);
+	if (ena_user_find(&user->program))
+		return start_process(user, error);
+	rt_error_set(error, -ENOENT, "%s is not beside this program",
+		     ENA_USER_PROGRAM);
+	rt_error_hint(error, "build it, or install it with the card");
+	return -ENOENT;
 }
 
 void ena_user_end(struct ena_user *user)
 {
-	bool is_alive = user->pid_fd >= 0;
+	int pid_fd = rt_take_fd(&user->pid_fd);
 
 	rt_timer_stop(user->loop, &user->again);
+	/* The loop may still hold it. */
+	if (user->sock >= 0)
+		shutdown(user->sock, SHUT_RDWR);
 	forget(user);
-	if (is_alive)
-		bury(user->pid);
+	if (pid_fd >= 0) {
+		bury(pid_fd);
+		close(pid_fd);
+	}
 }

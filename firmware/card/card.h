@@ -21,6 +21,7 @@ struct card;
 struct card_config;
 struct card_function_config;
 struct card_node;
+struct card_sandbox;
 struct card_worker;
 struct pcie_server;
 struct pcie_server_stats;
@@ -47,8 +48,9 @@ struct card_function {
 };
 
 struct card {
-	struct card_config *config; /* borrowed */
-	uint64_t started_ms;        /* wall clock */
+	struct card_config *config;   /* borrowed */
+	struct card_sandbox *sandbox; /* borrowed; NULL: none */
+	uint64_t started_ms;          /* wall clock */
 	struct card_function *functions;
 	size_t count;
 	struct card_worker *workers; /* neighbours share one */

@@ -3,6 +3,8 @@
  * Bytes to lines to calls, and answers back to bytes.  Runs on the main loop.
  * Whatever ends a client goes through card_control_drop(), at the end of a
  * callback, so nothing below it may touch the client again.
+ *
+ * syscalls: recvfrom[4=0] sendto[4=0] close
  */
 #include "firmware/card/client.h"
 

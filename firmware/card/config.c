@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "firmware/card/keys.h"
+#include "firmware/card/sandbox.h"
 #include "firmware/card/worker.h"
 #include "firmware/rt/log.h"
 #include "firmware/rt/run_dir.h"
@@ -32,12 +33,14 @@ const struct rt_option card_settings_keys[] = {
 	  .fallback = "nitro-card" },
 	{ .name = "socket-dir",
 	  .kind = RT_OPTION_PATH,
+	  .use = RT_SANDBOX_SOCKETS,
 	  .offset = offsetof(struct card_settings, socket_dir),
 	  .sentence = "Directory of the sockets, made with mode 0700 when it "
 		      "is missing; by default /run/nitro-card for root and "
 		      "$XDG_RUNTIME_DIR/nitro-card for others." },
 	{ .name = "state-dir",
 	  .kind = RT_OPTION_PATH,
+	  .use = RT_SANDBOX_FOLDER,
 	  .offset = offsetof(struct card_settings, state_dir),
 	  .sentence = "Directory of what outlives the card: the keys of this "
 		      "installation, the audit log.  It is made when it is "
@@ -58,6 +61,20 @@ const struct rt_option card_settings_keys[] = {
 		      "functions or eight.",
 	  .fallback = "0",
 	  .max = CARD_WORKERS },
+	{ .name = "sandbox",
+	  .kind = RT_OPTION_CHOICE,
+	  .offset = offsetof(struct card_settings, sandbox),
+	  .sentence = "What becomes of system calls and files that the card "
+		      "does not need: refused and reported (enforce), system "
+		      "calls only reported (audit), or nothing (off).",
+	  .fallback = "enforce",
+	  .choices = card_sandbox_words },
+	{ .name = "capture-dir",
+	  .kind = RT_OPTION_PATH,
+	  .use = RT_SANDBOX_DROPBOX,
+	  .offset = offsetof(struct card_settings, capture_dir),
+	  .sentence = "Folder of captures that are begun while the card runs; "
+		      "the sandbox keeps it from others." },
 	{ .name = NULL },
 };
 

@@ -20,6 +20,8 @@ struct card_settings {
 	char *state_dir;        /* NULL: nobody knows one */
 	unsigned int log_level; /* enum rt_log_level */
 	uint64_t workers;       /* 0: the card's choice */
+	unsigned int sandbox;   /* enum rt_sandbox_mode */
+	char *capture_dir;      /* NULL: there is none */
 };
 
 struct card_function_config {

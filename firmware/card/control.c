@@ -2,8 +2,11 @@
 /*
  * The control socket: who may connect, who is connected, and which calls are
  * under way.  A call outlives its client; its answer is then dropped.  The
- * socket's directory and mode are the access control.  Runs on the main loop;
+ * socket's directory and mode are the access control, and who the client is:
+ * the card's own user, or root.  Runs on the main loop;
  * owns clients and calls.
+ *
+ * syscalls: accept4 close unlink getsockopt
  */
 #include "firmware/card/control.h"
 
@@ -14,7 +17,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "firmware/card/card.h"
 #include "firmware/card/client.h"
+#include "firmware/card/sandbox.h"
 #include "firmware/rt/clock.h"
 #include "firmware/rt/listen.h"
 #include "firmware/rt/log.h"
@@ -74,6 +79,23 @@ int card_control_attach(struct card_control *control, int fd)
 	return 0;
 }
 
+/* The modes of files say so too, but a folder may be given away. */
+static bool may_control(struct card_control *control, int fd)
+{
+	struct ucred peer = { .uid = (uid_t)-1 };
+	socklen_t size = sizeof peer;
+
+	if (!getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) &&
+	    (!peer.uid || peer.uid == geteuid()))
+		return true;
+	if (control->card && control->card->sandbox)
+		card_sandbox_refuse(control->card->sandbox,
+				    "refused process %d of user %u at the "
+				    "control socket",
+				    (int)peer.pid, (unsigned int)peer.uid);
+	return false;
+}
+
 static void accept_client(struct rt_watch *watch, uint32_t events)
 {
 	struct card_control *control =
@@ -82,7 +104,10 @@ static void accept_client(struct rt_watch *watch, uint32_t events)
 
 	(void)events;
 	if (fd >= 0) {
-		card_control_attach(control, fd);
+		if (may_control(control, fd))
+			card_control_attach(control, fd);
+		else
+			close(fd);
 		return;
 	}
 	if (errno != EMFILE && errno != ENFILE && errno != ENOMEM &&

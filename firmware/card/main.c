@@ -3,6 +3,8 @@
  * nitro-card: reads what it shall be, becomes it, and ends when told to.  This
  * thread runs the control socket; functions live on the card's workers.
  * Exit status: 0 done, 1 it could not run, 2 usage or configuration.
+ *
+ * syscalls: read sendto[4=0]
  */
 #include <errno.h>
 #include <poll.h>
@@ -24,16 +26,27 @@
 #include "firmware/card/custody.h"
 #include "firmware/card/functions.h"
 #include "firmware/card/options.h"
+#include "firmware/card/sandbox.h"
 #include "firmware/rt/guard.h"
 #include "firmware/rt/log.h"
 #include "firmware/rt/scope.h"
 #include "firmware/rt/trace.h"
 #include "pcie-model/function.h"
+#include "security-chip/audit.h"
 #include "security-chip/boot/boot.h"
 
 #define EXIT_CONFIG 2
 
+/* Made by syscalls.py from what the files of this program declare. */
+size_t card_sandbox_calls(struct rt_sandbox_call *out, size_t room);
+
+static void audit(const char *event, const char *text)
+{
+	sec_audit(event, "%s", text);
+}
+
 struct program {
+	struct card_sandbox sandbox;
 	struct rt_loop *loop;
 	struct card *card;
 	struct card_control *control;
@@ -209,8 +222,13 @@ static void stop(void *opaque)
 	rt_loop_stop(program->loop);
 }
 
-/* systemd's Type=notify: one datagram. */
-static void notify(const char *state)
+/*
+ * systemd's Type=notify: a datagram each time.  Connected before the card may
+ * not do so any more; -1: nobody wants to know.
+ */
+static int notify_fd = -1;
+
+static void connect_notify(void)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	const char *path = getenv("NOTIFY_SOCKET");
@@ -223,11 +241,18 @@ static void notify(const char *state)
 	if (path[0] == '@')
 		address.sun_path[0] = '\0';
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0)
-		sendto(fd, state, strlen(state), MSG_NOSIGNAL,
-		       (const struct sockaddr *)&address,
-		       (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
-				   length));
+	if (fd < 0 ||
+	    connect(fd, (const struct sockaddr *)&address,
+		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
+				length)))
+		return;
+	notify_fd = rt_take_fd(&fd);
+}
+
+static void notify(const char *state)
+{
+	if (notify_fd >= 0)
+		send(notify_fd, state, strlen(state), MSG_NOSIGNAL);
 }
 
 static int listen_for_control(struct program *program,
@@ -273,6 +298,13 @@ static int prepare(struct program *program, const struct card_config *config)
 
 	raise_limits(config);
 	card_custody_begin();
+	connect_notify();
+	program->sandbox.config = config;
+	program->sandbox.calls = card_sandbox_calls;
+	program->sandbox.find_program = ena_user_find;
+	program->sandbox.audit = audit;
+	if (!status)
+		status = card_sandbox_prepare(&program->sandbox);
 	if (!status)
 		status = rt_guard_install();
 	if (!status)
@@ -306,6 +338,7 @@ static int finish(struct program *program)
 		;
 	if (program->control)
 		card_control_destroy(&program->control);
+	card_sandbox_end(&program->sandbox);
 	rt_loop_destroy(&program->loop);
 	return EXIT_SUCCESS;
 }
@@ -319,11 +352,14 @@ static int serve(const struct card_options *options, struct card_config *config)
 		return EXIT_FAILURE;
 	status = listen_for_control(&program, config);
 	if (!status) {
+		card_sandbox_begin(&program.sandbox);
 		status = card_start(config, CARD_SERVE, &program.card);
 		if (status)
 			program.card = NULL;
 	}
 	if (!status) {
+		program.card->sandbox = &program.sandbox;
+		card_sandbox_finish(&program.sandbox, program.loop);
 		program.control->card = program.card;
 		program.control->stop = stop;
 		program.control->opaque = &program;

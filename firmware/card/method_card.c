@@ -5,6 +5,7 @@
 #include "firmware/card/card.h"
 #include "firmware/card/control.h"
 #include "firmware/card/methods.h"
+#include "firmware/card/sandbox.h"
 #include "firmware/rt/clock.h"
 
 void card_method_card_status(struct card_call *call)
@@ -14,12 +15,13 @@ void card_method_card_status(struct card_call *call)
 	uint64_t uptime_ms = rt_wall_clock_ms() - card->started_ms;
 
 	call->result = json_pack(
-		"{s:s, s:s, s:s, s:i, s:I, s:s?, s:I, s:I}", "name",
+		"{s:s, s:s, s:s, s:i, s:I, s:s?, s:I, s:I, s:o*}", "name",
 		settings->name, "version", NITRO_VERSION, "rpc",
 		CARD_RPC_VERSION, "pid", (int)getpid(), "uptime_s",
 		(json_int_t)(uptime_ms / 1000), "socket_dir",
 		settings->socket_dir, "functions", (json_int_t)card->count,
-		"workers", (json_int_t)card->worker_count);
+		"workers", (json_int_t)card->worker_count, "sandbox",
+		card->sandbox ? card_sandbox_status(card->sandbox) : NULL);
 	if (card->tpm)
 		json_object_set_new(call->result, "tpm",
 				    json_pack("{s:s, s:s, s:s}", "name",

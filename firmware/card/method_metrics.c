@@ -11,6 +11,7 @@
 #include "firmware/card/card.h"
 #include "firmware/card/control.h"
 #include "firmware/card/methods.h"
+#include "firmware/card/sandbox.h"
 #include "firmware/rt/counter.h"
 #include "firmware/rt/scope.h"
 #include "pcie-model/function.h"
@@ -90,6 +91,20 @@ static void print_tpm(FILE *out, const struct card *card)
 	}
 }
 
+static void print_sandbox(FILE *out, const struct card_sandbox *sandbox)
+{
+	static const struct rt_counter_name refusals = {
+		"refusals", "What the sandbox has refused.",
+		offsetof(struct card_sandbox, refusals)
+	};
+
+	if (!sandbox)
+		return;
+	print_family(out, "sandbox", &refusals);
+	fprintf(out, "nitro_sandbox_refusals_total %" PRIu64 "\n",
+		rt_counter_read(&sandbox->refusals));
+}
+
 char *card_metrics_text(const struct card *card)
 {
 	const struct pcie_function_type *const *types = card->config->types;
@@ -104,6 +119,7 @@ char *card_metrics_text(const struct card *card)
 		"# HELP nitro_card The card.\n"
 		"nitro_card_info{version=\"%s\"} 1\n",
 		NITRO_VERSION);
+	print_sandbox(out, card->sandbox);
 	for (size_t i = 0; i < RT_COUNT(server_counters); i++)
 		print_server_counter(out, card, &server_counters[i]);
 	for (size_t i = 0; types[i]; i++)

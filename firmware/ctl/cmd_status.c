@@ -68,6 +68,24 @@ static void print_tpm(const json_t *tpm)
 		       ctl_text(tpm, "socket"));
 }
 
+/* "sandbox: enforce, files by Landlock 7, system calls by seccomp" */
+static void print_sandbox(const json_t *sandbox)
+{
+	json_int_t landlock = ctl_number(sandbox, "landlock");
+
+	if (!sandbox)
+		return;
+	printf("sandbox: %s", ctl_text(sandbox, "mode"));
+	if (landlock)
+		printf(", files by Landlock %" JSON_INTEGER_FORMAT, landlock);
+	if (json_is_true(json_object_get(sandbox, "system_calls")))
+		printf(", system calls by seccomp");
+	if (json_is_true(json_object_get(sandbox, "no_capabilities")))
+		printf(", no capabilities");
+	printf("; %" JSON_INTEGER_FORMAT " refused\n",
+	       ctl_number(sandbox, "refusals"));
+}
+
 /* The registers of a security module that hold something, and their locks. */
 static void print_pcrs(const json_t *function)
 {
@@ -105,6 +123,7 @@ static void print_status(const json_t *card, const json_t *functions)
 	       ctl_text(card, "name"), ctl_text(card, "version"),
 	       ctl_number(card, "pid"), ctl_number(card, "uptime_s"),
 	       ctl_text(card, "socket_dir"));
+	print_sandbox(json_object_get(card, "sandbox"));
 	print_tpm(json_object_get(card, "tpm"));
 	ctl_table_init(&table, columns);
 	for (i = 0; i < columns; i++)

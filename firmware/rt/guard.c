@@ -11,6 +11,9 @@
  *
  * The handler runs on the thread that touched the page and calls nothing but
  * mmap(), madvise() and sigaction(), which are single system calls.
+ *
+ * syscalls: rt_sigaction mmap[2&PROT_EXEC=0] madvise
+ * syscalls: tgkill[0=getpid()]
  */
 #include "firmware/rt/guard.h"
 

@@ -4,6 +4,8 @@
  * so lines of several threads do not mix.  The limit of a call site is counted
  * with atomics only: two threads at one site in the moment of a new window may
  * let a line too many pass, which does no harm.
+ *
+ * syscalls: write
  */
 #include "firmware/rt/log.h"
 

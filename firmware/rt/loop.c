@@ -20,6 +20,8 @@
  * does not sleep, and a loop without timers sleeps without a limit.  Pollers
  * are asked last in a turn, so what they start or post is never slept upon, and
  * each says anew how long the loop may sleep.
+ *
+ * syscalls: io_uring_enter eventfd2
  */
 #include "firmware/rt/loop.h"
 
@@ -32,6 +34,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "firmware/rt/bits.h"
@@ -785,21 +788,57 @@ int rt_loop_run(struct rt_loop *loop)
 
 /* --- Life -------------------------------------------------------------- */
 
+static int open_ring(struct io_uring *ring, unsigned int flags)
+{
+	struct io_uring_params params = {
+		.flags = IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED | flags,
+		.cq_entries = COMPLETIONS,
+	};
+
+	return io_uring_queue_init_params(SUBMISSIONS, ring, &params);
+}
+
+/*
+ * A filter of system calls does not see what is asked of a ring, and a ring can
+ * be asked to open files and connections.  This one does what is in this file.
+ */
+static int restrict_ring(struct io_uring *ring)
+{
+	static const uint8_t operations[] = {
+		IORING_OP_READ,        IORING_OP_READV,   IORING_OP_WRITE,
+		IORING_OP_WRITEV,      IORING_OP_FSYNC,   IORING_OP_FALLOCATE,
+		IORING_OP_MADVISE,     IORING_OP_NOP,     IORING_OP_POLL_ADD,
+		IORING_OP_POLL_REMOVE, IORING_OP_TIMEOUT,
+	};
+	struct io_uring_restriction list[RT_COUNT(operations)] = { 0 };
+
+	for (size_t i = 0; i < RT_COUNT(operations); i++) {
+		list[i].opcode = IORING_RESTRICTION_SQE_OP;
+		list[i].sqe_op = operations[i];
+	}
+	/* By their numbers: liburing 2.3 does not export the two functions. */
+	return syscall(SYS_io_uring_register, ring->ring_fd,
+		       IORING_REGISTER_RESTRICTIONS, list, RT_COUNT(list)) ||
+			       syscall(SYS_io_uring_register, ring->ring_fd,
+				       IORING_REGISTER_ENABLE_RINGS, NULL, 0)
+		       ? -errno
+		       : 0;
+}
+
 static int make_ring(struct io_uring *ring)
 {
 	/* Completions need not interrupt the thread: it asks for them. */
-	struct io_uring_params params = {
-		.flags = IORING_SETUP_CQSIZE | IORING_SETUP_COOP_TASKRUN |
-			 IORING_SETUP_TASKRUN_FLAG,
-		.cq_entries = COMPLETIONS,
-	};
-	int err = io_uring_queue_init_params(SUBMISSIONS, ring, &params);
+	int err = open_ring(ring, IORING_SETUP_COOP_TASKRUN |
+					  IORING_SETUP_TASKRUN_FLAG);
 
-	if (err != -EINVAL)
+	if (err == -EINVAL)
+		err = open_ring(ring, 0);
+	if (err)
 		return err;
-	params = (struct io_uring_params){ .flags = IORING_SETUP_CQSIZE,
-					   .cq_entries = COMPLETIONS };
-	return io_uring_queue_init_params(SUBMISSIONS, ring, &params);
+	err = restrict_ring(ring);
+	if (err)
+		io_uring_queue_exit(ring);
+	return err;
 }
 
 int rt_loop_create(const struct rt_clock *clock, struct rt_loop **out)

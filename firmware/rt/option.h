@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "firmware/rt/sandbox.h"
+
 enum rt_option_kind {
 	RT_OPTION_STRING, /* char *, owned by the config; NULL when absent */
 	RT_OPTION_PATH,   /* the same; relative to the configuration's folder */
@@ -31,6 +33,11 @@ struct rt_option {
 	uint64_t min, max;              /* max 0: no upper limit */
 	const char *const *choices;     /* NULL-terminated */
 	const struct rt_option *fields; /* ends with a row whose name is NULL */
+	/* Of a path: what the card does with it; all else is kept from it. */
+	enum rt_sandbox_use use;
+	const char *read_if; /* a key beside it: when true, it is only read */
+	/* Of a bool: a program is started.  Of a path: that reads it. */
+	bool of_program;
 };
 
 #endif

@@ -6,6 +6,9 @@
  *   page that faults │ head, the caller's bytes … │ page that faults
  *
  * Any thread; there is nothing shared.
+ *
+ * syscalls: memfd_secret ftruncate mlock2 madvise munmap
+ * syscalls: mmap[2&PROT_EXEC=0]
  */
 #include "firmware/rt/secret.h"
 

@@ -11,6 +11,8 @@
  *
  * Rings are mapped once and never freed: a thread that ends leaves its ring,
  * with its last records, to the next one that starts.
+ *
+ * syscalls: mmap[2&PROT_EXEC=0]
  */
 #include "firmware/rt/trace.h"
 

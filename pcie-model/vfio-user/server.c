@@ -13,6 +13,8 @@
  *
  * While the last client's function is not quiet the next one waits in the
  * backlog: a VMM that starts again at once must not be refused.
+ *
+ * syscalls: accept4 shutdown close fcntl stat newfstatat unlink
  */
 #include "pcie-model/vfio-user/server.h"
 
@@ -225,7 +227,7 @@ static int accept_with_spare(struct pcie_server *server)
 	fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd >= 0)
 		close(fd);
-	server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	server->spare_fd = fcntl(server->listen_fd, F_DUPFD_CLOEXEC, 0);
 	/* Not even so: look away for a while, the listener stays ready. */
 	if (fd < 0) {
 		ignore_listener(server);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The UNIX stream socket under vfio-user.  Any thread; owns nothing.
+ *
+ * syscalls: sendmsg recvmsg recvfrom[4=0] getsockopt
  */
 #include "pcie-model/vfio-user/socket.h"
 

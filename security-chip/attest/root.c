@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The simulated root: see root.h.  Any thread; files are replaced at once. */
+/*
+ * The simulated root: see root.h.  Any thread; files are replaced at once.
+ *
+ * syscalls: openat fsync renameat unlinkat
+ */
 #include "security-chip/attest/root.h"
 
 #include <errno.h>

@@ -11,13 +11,13 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "firmware/rt/error.h"
 #include "firmware/rt/loop.h"
 #include "firmware/rt/scope.h"
+#include "firmware/rt/thread.h"
 
 struct job {
 	uint8_t message[NSM_REQUEST_BYTES];
@@ -70,6 +70,7 @@ static void *run(void *opaque)
 {
 	struct nsm_signer *s = opaque;
 
+	pthread_setname_np(pthread_self(), "nsm-sign");
 	while (wait_for_work(s)) {
 		sec_attester_set_faults(s->attester, s->now.faults);
 		s->status =
@@ -173,21 +174,6 @@ void nsm_signer_cancel(struct nsm_signer *s)
 
 /* ---- life ---- */
 
-/* Signals are for others. */
-static int start_thread(struct nsm_signer *s)
-{
-	sigset_t all, before;
-	int error;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&s->thread, NULL, run, s);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!error)
-		pthread_setname_np(s->thread, "nsm-sign");
-	return -error;
-}
-
 int nsm_signer_create(struct rt_loop *loop, struct sec_attester *attester,
 		      nsm_signed_fn *done, void *opaque,
 		      struct nsm_signer **out, struct rt_error *error)
@@ -206,7 +192,7 @@ int nsm_signer_create(struct rt_loop *loop, struct sec_attester *attester,
 	s->task.run = came_back;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->changed, NULL);
-	status = start_thread(s);
+	status = rt_thread_start(&s->thread, run, s);
 	if (status) {
 		release(s);
 		return rt_error_set(error, status,

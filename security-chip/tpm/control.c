@@ -2,6 +2,8 @@
 /*
  * The control channel's thread: one VMM at a time, which may leave and come
  * back.  When it leaves, the TPM's power goes off, as the machine's does.
+ *
+ * syscalls: accept4 fstat recvfrom[4=0] recvmsg poll
  */
 #include <errno.h>
 #include <poll.h>

@@ -6,6 +6,8 @@
  * A VMM sends a command as the guest has written it, cut to its buffer, so the
  * size in a header may be anything.  A command ends where its header says if
  * that can be, or else with what has come; the TPM then says what is wrong.
+ *
+ * syscalls: recvfrom[4=0] poll
  */
 #include <errno.h>
 #include <poll.h>

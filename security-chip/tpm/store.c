@@ -3,6 +3,8 @@
  * Sealed files, replaced whole: written beside the old one, synced, renamed,
  * and the directory synced.  Owns the folder's descriptor and a lock on the
  * instance, which the kernel lets go when the process dies.
+ *
+ * syscalls: openat renameat unlinkat fsync fdatasync flock
  */
 #include "security-chip/tpm/store.h"
 

@@ -6,6 +6,8 @@
  *   maker:    check the state, listen, start …… is_ending, cancel, join, free
  *   control:  make the TPM if it is new → data thread → serve …… join it
  *   data:     commands and jobs …… the jobs that are left
+ *
+ * syscalls: unlink eventfd2
  */
 #include "security-chip/tpm/tpm.h"
 

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Sending on a socket whose reader may be slow, or hostile. */
+/*
+ * Sending on a socket whose reader may be slow, or hostile.
+ *
+ * syscalls: sendto[4=0] poll
+ */
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>

@@ -29,6 +29,8 @@ HOMES = {
                   r"|security-chip/(boot|verify/kms)/.*"
                   r"|pcie-model/vfio-user/version\.c"),
     "libfyaml.h": r"firmware/card/config_file\.c",
+    "seccomp.h": r"firmware/rt/sandbox_calls\.c",
+    "linux/landlock.h": r"(firmware/rt/sandbox_files|ena/vpc/user_net)\.c",
     "isa-l/crc.h": r"host-driver/perf/verify\.c",
     "pci/pci.h": r"host-driver/scan\.c",
     "pcap/pcap.h": r"ena/vpc/port_replay\.c",

@@ -7,6 +7,7 @@ load cli.bash
 start_nics()
 {
 	cat >nics.yaml <<-EOF
+		card: { capture-dir: . }
 		functions:
 		  - ena: { name: eth0, switch: lan }
 		  - ebs: { volume: { memory: 1MiB } }

@@ -27,7 +27,9 @@
 static const char *const names[] = {
 	[NO_MISTAKE] = "",
 #define MISTAKE(name, rule, sentence) [M_##name] = #name,
+#define ESCAPE(name, sentence)        [M_##name] = #name,
 #include "tests/wrong/mistakes.def"
+#undef ESCAPE
 #undef MISTAKE
 };
 

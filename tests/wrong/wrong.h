@@ -11,7 +11,9 @@
 enum mistake {
 	NO_MISTAKE,
 #define MISTAKE(name, rule, sentence) M_##name,
+#define ESCAPE(name, sentence)        M_##name,
 #include "tests/wrong/mistakes.def"
+#undef ESCAPE
 #undef MISTAKE
 };
 
