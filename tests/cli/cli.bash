@@ -22,6 +22,10 @@ setup()
 teardown()
 {
 	[ -z "${card_pid:-}" ] || kill "$card_pid" 2>/dev/null || true
+	# Nothing that a card does may be news to its sandbox.
+	if [ -z "${may_refuse:-}" ] && grep -Hs 'sandbox: refused' ./*.log; then
+		return 1
+	fi
 }
 
 # start_card [ARGUMENT...]: a card in the background, ready when this returns.

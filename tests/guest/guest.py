@@ -156,6 +156,9 @@ class Card:
             raise Failure("nitro-card did not end within 10 s of SIGTERM")
         if status != 0:
             raise Failure(f"nitro-card ended with {status}:\n" + tail(self.log))
+        # Nothing that a card does may be news to its sandbox.
+        if b" sandbox: refused" in self.log.read_bytes():
+            raise Failure("the card's sandbox refused something:\n" + tail(self.log))
 
     def kill(self):
         """As if the host's power had failed for this process."""
