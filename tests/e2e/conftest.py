@@ -8,7 +8,9 @@ import tempfile
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "guest"))
+TESTS = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TESTS / "guest"))
+sys.path.append(str(TESTS / "attest"))      # why a document is refused
 
 from guest import CACHE, ROOT_IMAGE, SCRATCH_ID, Card, Guest, copy_image, ebs  # noqa: E402
 
