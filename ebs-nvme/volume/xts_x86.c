@@ -16,6 +16,7 @@
 #include "ebs-nvme/volume/xts.h"
 
 #ifdef __x86_64__
+#include <cpuid.h>
 #include <immintrin.h>
 
 #include "firmware/rt/secret.h"
@@ -36,13 +37,21 @@
 			      "aes")))
 #define AESNI_TARGET __attribute__((target("aes,sse4.1")))
 
+/* clang 14 has no word for it in __builtin_cpu_supports(). */
+static bool has_vaes_bit(void)
+{
+	unsigned int a, b, c, d;
+
+	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && c & bit_VAES;
+}
+
 bool ebs_xts_has_vaes(void)
 {
 	return __builtin_cpu_supports("avx512f") &&
 	       __builtin_cpu_supports("avx512bw") &&
 	       __builtin_cpu_supports("avx512dq") &&
-	       __builtin_cpu_supports("vpclmulqdq") &&
-	       __builtin_cpu_supports("vaes") && ebs_xts_has_aesni();
+	       __builtin_cpu_supports("vpclmulqdq") && has_vaes_bit() &&
+	       ebs_xts_has_aesni();
 }
 
 bool ebs_xts_has_aesni(void)
