@@ -2,6 +2,7 @@
 """A guest of OVMF and its TPM: what firmware measured, keys, quotes, a disk."""
 import base64
 import hashlib
+import os
 import re
 
 import pytest
@@ -95,6 +96,12 @@ def test_a_guest_makes_the_endorsement_key_that_the_card_tells(machine, guest, k
 
 def test_a_quote_is_good_and_an_altered_one_is_not(guest):
     checks.tpm_quote(guest)
+
+
+@pytest.mark.parametrize("device", ["/dev/tpmrm0", "/dev/tpm0"])
+def test_a_guest_gets_a_document_of_its_pcrs(machine, guest, device):
+    """As nitro-tpm-attest: Linux lets the vendor's command through."""
+    checks.tpm_document(guest, machine.card, os.urandom(32), device)
 
 
 def test_a_seal_opens_with_the_right_pcrs_only(guest):

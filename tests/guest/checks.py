@@ -354,6 +354,29 @@ def stays_in_reset(card):
     expect(card.end_held() == 1, "a card that was held ends with 1")
 
 
+TPM_DOCUMENT = pathlib.Path(__file__).with_name("tpm_document.py")
+
+
+def tpm_document(guest, card, nonce, device="/dev/tpm0"):
+    """A document of the TPM, believed by who relies on it."""
+    nic.put_file(guest, "/root/tpm_document.py", TPM_DOCUMENT.read_bytes())
+    text = guest.run(f"python3 /root/tpm_document.py {device} {nonce.hex()}", 120)
+    response = bytes.fromhex(text.strip())
+    # {"Attestation": {"document": bytes of a length in two bytes}}
+    head = b"\xa1\x6bAttestation\xa1\x68document\x59"
+    expect(response.startswith(head), f"the TPM said {response[:64]!r}")
+    start = len(head) + 2
+    size = int.from_bytes(response[len(head):start], "big")
+    file = card.folder / "tpm-document.cbor"
+    file.write_bytes(response[start:start + size])
+    values = pcrs(guest)
+    card.ctl("attest", "verify", "--nitrotpm", "--nonce", nonce.hex(), str(file),
+             *(word for n in (0, 4, 7) for word in ("--pcr", f"{n}={values[n]}")))
+    shown = json.loads(card.ctl("--json", "attest", "show", str(file)))
+    expect({n: shown["nitrotpm_pcrs"][str(n)] for n in range(17)} ==
+           {n: values[n] for n in range(17)}, "the document has other PCRs")
+
+
 # The security module.
 
 NSM_CLIENT = pathlib.Path(__file__).with_name("nsm_client.py")
