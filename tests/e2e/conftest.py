@@ -12,6 +12,7 @@ TESTS = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS / "guest"))
 sys.path.append(str(TESTS / "attest"))      # why a document is refused
 
+import custody  # noqa: E402
 from guest import CACHE, ROOT_IMAGE, SCRATCH_ID, Card, Guest, copy_image, ebs  # noqa: E402
 
 SCRATCH_BYTES = 1 << 30
@@ -35,7 +36,7 @@ class Machine:
     def boot(self, firmware="seabios"):
         """A new guest in the place of the one before, if any."""
         self.end_guest()
-        self.guest = Guest(self.card, firmware)
+        self.guest = Guest(self.card, firmware, qemu_options=custody.HOT_PORTS)
         self.guest.start()
         self.guest.wait_for_shell()
         return self.guest

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the guest wrote is what it reads, and what is on the volume."""
 import checks
+import custody
 from checks import disk_of
 from guest import SCRATCH_ID
 
@@ -39,3 +40,8 @@ def test_acknowledged_writes_survive_kill_of_the_card(machine, guest, card):
     card.kill()
     machine.end_guest()
     assert checks.file_checksum(machine.scratch, size) == checksum
+
+
+def test_encrypted_volumes_keep_data_and_secrets(guest, tmp_path):
+    with custody.make_vault(tmp_path) as vault:
+        custody.keeps_secrets(guest, vault, is_long=True)

@@ -7,6 +7,7 @@ import tempfile
 import time
 
 import checks
+import custody
 import nic
 from guest import (BOOT_SECONDS, CACHE, ROOT_IMAGE, SCRATCH_ID, Card, Failure, Guest,
                    choose_kernel, copy_image, ebs)
@@ -46,7 +47,7 @@ class Session:
             self.booted = None
         if not self.card.process:
             self.card.start()
-        self.booted = Guest(self.card, firmware)
+        self.booted = Guest(self.card, firmware, qemu_options=custody.HOT_PORTS)
         self.booted.start()
         return self.booted.wait_for_shell()
 
@@ -124,6 +125,10 @@ class Session:
         return (f"a document of {size} bytes verifies and is bound to the boot chain; "
                 f"random numbers by {source}")
 
+    def check_key_custody(self):
+        with custody.make_vault(self.folder) as vault:
+            return custody.keeps_secrets(self.guest, vault)
+
     def check_ebs_persist(self):
         checksum = checks.write_and_sync(self.guest, "/root/persist")
         self.guest.kill()
@@ -147,7 +152,7 @@ class Session:
 
 NAMES = ("boot", "boot-chain", "boot-ovmf", "tpm-quote", "lspci", "ebs-identity",
          "ebs-verify", "nvme-reset", "ena-driver", "ena-traffic", "ena-offload",
-         "ena-reset", "nsm-document", "ebs-persist", "card-idle")
+         "ena-reset", "nsm-document", "key-custody", "ebs-persist", "card-idle")
 
 
 def main():
