@@ -61,6 +61,7 @@ static enum ctl_exit verify(struct ctl *ctl, const struct ctl_attest *words,
 			    struct nitro_attest_bytes document)
 {
 	struct nitro_attest_report report;
+	enum ctl_exit status = CTL_DONE;
 	enum nitro_attest_result result = nitro_attest_verify(
 		document.data, document.size, &words->wanted, NULL, &report);
 
@@ -70,11 +71,11 @@ static enum ctl_exit verify(struct ctl *ctl, const struct ctl_attest *words,
 		return CTL_REFUSED;
 	}
 	if (ctl->is_json)
-		print_report_json(&report, result);
+		status = print_report_json(&report, result);
 	else
 		for (size_t i = 0; i < NITRO_ATTEST_CHECKS; i++)
 			print_check(&report.check[i]);
-	return result ? CTL_REFUSED : CTL_DONE;
+	return result ? CTL_REFUSED : status;
 }
 
 enum ctl_exit ctl_attest_verify(struct ctl *ctl, struct ctl_attest *words)

@@ -145,7 +145,7 @@ int main(int argc, char **argv)
 	status = find_command(argv[words.first])
 			 ->run(&ctl, argc - words.first, argv + words.first);
 	ctl_disconnect(&ctl);
-	if (fflush(stdout) && status == CTL_DONE)
+	if ((fflush(stdout) || ferror(stdout)) && status == CTL_DONE)
 		status = CTL_REFUSED;
 	return status;
 }

@@ -80,6 +80,7 @@ static int read_root(int dir, struct sec_certificate *out)
 		       : -EBADMSG;
 }
 
+/* Verifiers keep it: it stays the same one, though the machine may end. */
 static int write_root(int dir, const struct sec_certificate *root)
 {
 	RT_FD int fd = openat(dir, SEC_ROOT_FILE ".new",
@@ -89,7 +90,8 @@ static int write_root(int dir, const struct sec_certificate *root)
 		return -errno;
 	if (write(fd, root->der, root->size) != (ssize_t)root->size ||
 	    fsync(fd) ||
-	    renameat(dir, SEC_ROOT_FILE ".new", dir, SEC_ROOT_FILE))
+	    renameat(dir, SEC_ROOT_FILE ".new", dir, SEC_ROOT_FILE) ||
+	    fsync(dir))
 		return errno ? -errno : -EIO;
 	return 0;
 }

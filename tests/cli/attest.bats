@@ -38,6 +38,8 @@ jq_pem() { /usr/bin/python3 -c 'import json, sys; print(end=json.load(sys.stdin)
 		"(RFC 5280 6.1.3 (a)(2))" "ok          signature"
 	run -1 "$ctl" attest verify good --root root.pem --nonce 02
 	says "FAILED      nonce: the nonce is not the one expected"
+	"$ctl" --json attest verify good --root root.pem >whole
+	run -1 sh -c '"$0" --json attest verify good --root root.pem >/dev/full' "$ctl"
 }
 
 @test "attest show decodes a document, believed or not" {
