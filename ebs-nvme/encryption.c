@@ -9,18 +9,22 @@
 #include "ebs-nvme/encryption.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "ebs-nvme/controller.h"
 #include "ebs-nvme/volume/crypt.h"
 #include "firmware/rt/error.h"
 #include "firmware/rt/log.h"
+#include "firmware/rt/scope.h"
 #include "firmware/rt/secret.h"
 
 #define ENDS_BYTES UINT64_C(4096)
+#define LOOK_BYTES (1u << 20)
 
 static const struct ebs_key_keeper *keeper;
 
@@ -80,6 +84,38 @@ static int check_id(const struct ebs_volume_config *config,
 	return -EINVAL;
 }
 
+/* Zeros, which a file without any data has, too. */
+static bool are_zeros(int fd, off_t offset)
+{
+	static const uint8_t zeros[4096];
+	uint8_t bytes[sizeof zeros];
+	ssize_t size = 1;
+
+	for (off_t at = 0; at < (off_t)LOOK_BYTES && size > 0; at += size) {
+		size = pread(fd, bytes, sizeof bytes, offset + at);
+		if (size > 0 && memcmp(bytes, zeros, (size_t)size) != 0)
+			return false;
+	}
+	return size >= 0;
+}
+
+/*
+ * Whether nobody has written to what will hold the volume: by its ends, where
+ * partition tables, file systems and boot loaders are.
+ */
+static bool is_blank(const char *file)
+{
+	RT_FD int fd = file ? open(file, O_RDONLY | O_CLOEXEC) : -1;
+	off_t end = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+
+	/* What cannot be opened is told by the engine. */
+	if (end < 0)
+		return true;
+	return are_zeros(fd, 0) &&
+	       are_zeros(fd,
+			 end > (off_t)LOOK_BYTES ? end - (off_t)LOOK_BYTES : 0);
+}
+
 static int find_key(struct ebs_controller *c,
 		    const struct ebs_volume_config *config,
 		    struct rt_error *error)
@@ -90,8 +126,8 @@ static int find_key(struct ebs_controller *c,
 		return rt_error_set(error, -ENODEV,
 				    "nobody here keeps keys of volumes");
 	snprintf(id, sizeof id, "vol-%s", c->identity.serial + 3);
-	return keeper->find(id, config->kms_key_id, config->key_file, &c->key,
-			    error);
+	return keeper->find(id, config->kms_key_id, config->key_file,
+			    is_blank(config->file), &c->key, error);
 }
 
 int ebs_encryption_open(struct ebs_controller *c,

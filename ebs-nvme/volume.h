@@ -112,11 +112,13 @@ struct ebs_volume_engine {
  */
 struct ebs_key_keeper {
 	/*
-	 * The key of "vol-…", made when there is none; it can be opened.
+	 * The key of "vol-…"; it can be opened.  may_make: make one when
+	 * there is none.
 	 * kms_key_id names what wraps it, file where it is; NULL: as always.
 	 */
 	int (*find)(const char *volume_id, const char *kms_key_id,
-		    const char *file, void **out, struct rt_error *error);
+		    const char *file, bool may_make, void **out,
+		    struct rt_error *error);
 	const char *(*wrapping)(const void *key); /* a name */
 	/* EBS_KEY_BYTES of the key itself, into rt_secret memory. */
 	int (*unwrap)(const void *key, uint8_t *out, struct rt_error *error);

@@ -194,10 +194,7 @@ static int make_file(const struct place *place, struct sec_key_file *file,
 		return status == -EEXIST ? status
 					 : complain(error, status, place,
 						    strerror(-status));
-	rt_log_notice("keys",
-		      "made a key for %s; what the volume held before "
-		      "cannot be read with it",
-		      file->volume_id);
+	rt_log_notice("keys", "made a key for %s", file->volume_id);
 	sec_audit("key.made", "%s wrapped by %s", file->volume_id,
 		  file->kms_key_id);
 	return 0;
@@ -223,11 +220,26 @@ static int check_names(const struct sec_key_file *wanted,
 	return -EINVAL;
 }
 
+static int refuse_to_make(const struct place *place, const char *volume_id,
+			  struct rt_error *error)
+{
+	rt_error_set(error, -ENOKEY,
+		     "%s holds data, and its key %s is not there", volume_id,
+		     place->path);
+	rt_error_place(error, "volume.encrypted");
+	rt_error_hint(error, "put the key back; or begin with a blank volume: "
+			     "one that holds data cannot become encrypted");
+	return -ENOKEY;
+}
+
 static int load(const struct place *place, const struct sec_key_file *wanted,
-		struct sec_key_file *file, struct rt_error *error)
+		bool may_make, struct sec_key_file *file,
+		struct rt_error *error)
 {
 	int status = read_file(place, file, error);
 
+	if (status == -ENOENT && !may_make)
+		return refuse_to_make(place, wanted->volume_id, error);
 	if (status == -ENOENT) {
 		*file = *wanted;
 		status = make_file(place, file, error);
@@ -240,7 +252,8 @@ static int load(const struct place *place, const struct sec_key_file *wanted,
 }
 
 int sec_key_find(const char *volume_id, const char *kms_key_id,
-		 const char *path, struct sec_key **out, struct rt_error *error)
+		 const char *path, bool may_make, struct sec_key **out,
+		 struct rt_error *error)
 {
 	RT_FREE struct sec_key *key = calloc(1, sizeof *key);
 	struct sec_key_file wanted;
@@ -261,7 +274,7 @@ int sec_key_find(const char *volume_id, const char *kms_key_id,
 	}
 	status = find_place(volume_id, path, &place, error);
 	if (!status)
-		status = load(&place, &wanted, &key->file, error);
+		status = load(&place, &wanted, may_make, &key->file, error);
 	if (status)
 		return status;
 	*out = key;

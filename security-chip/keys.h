@@ -9,6 +9,7 @@
 #ifndef SECURITY_CHIP_KEYS_H
 #define SECURITY_CHIP_KEYS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define SEC_KEY_BYTES    64u /* XTS-AES-256: two of 256 bits, which differ */
@@ -18,13 +19,14 @@ struct rt_error;
 struct sec_key; /* a wrapped key */
 
 /*
- * The key of that volume; one is made when there is none, and opened once to
- * see that it can be.  kms_key_id (NULL: SEC_KEY_WRAPPING) is up to 127
+ * The key of that volume, opened once to see that it can be.  When there is
+ * none, one is made if may_make: the volume has no data that another key would
+ * make unreadable.  kms_key_id (NULL: SEC_KEY_WRAPPING) is up to 127
  * letters, digits and ":/_-"; path (NULL: in the chip's directory) is a file.
  * Errors are the user's.  Any thread; sec_key_forget() is due.
  */
 int sec_key_find(const char *volume_id, const char *kms_key_id,
-		 const char *path, struct sec_key **out,
+		 const char *path, bool may_make, struct sec_key **out,
 		 struct rt_error *error);
 void sec_key_forget(struct sec_key **key);
 

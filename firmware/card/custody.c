@@ -14,10 +14,11 @@
 static_assert(EBS_KEY_BYTES == SEC_KEY_BYTES, "both mean XTS-AES-256");
 
 static int find(const char *volume_id, const char *kms_key_id, const char *file,
-		void **out, struct rt_error *error)
+		bool may_make, void **out, struct rt_error *error)
 {
 	struct sec_key *key;
-	int status = sec_key_find(volume_id, kms_key_id, file, &key, error);
+	int status = sec_key_find(volume_id, kms_key_id, file, may_make, &key,
+				  error);
 
 	if (!status)
 		*out = key;

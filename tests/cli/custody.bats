@@ -178,6 +178,30 @@ assert max(counts.values()) < 1.1 * len(data) / 256'
 	says "cannot be unwrapped" "put back the copy"
 }
 
+@test "a volume that holds data becomes encrypted by no key of this moment" {
+	truncate -s 8M v.img is.img
+	printf 'a file system' | dd of=v.img bs=1 seek=8380000 conv=notrunc \
+		status=none
+	cp v.img before.img
+	run -1 start_volumes
+	run -2 "$card" --socket-dir "$dir" --config card.yaml
+	says "card.yaml:5:41:" "vol-0123456789abcdef0 holds data" \
+		"begin with a blank volume"
+	[ ! -e state/security-chip/keys/vol-0123456789abcdef0.key ]
+	cmp v.img before.img
+}
+
+@test "a volume whose key was taken away is not given another one" {
+	start_volumes
+	"$perf" --rw=write --bs=64k --io_size=1M --runtime=30 "$dir/e0.sock"
+	stop_card
+	mv state/security-chip/keys/vol-0123456789abcdef0.key kept
+	run -2 "$card" --socket-dir "$dir" --config card.yaml
+	says "keys/vol-0123456789abcdef0.key is not there" "put the key back"
+	mv kept state/security-chip/keys/vol-0123456789abcdef0.key
+	start_volumes
+}
+
 @test "words that do not go together are refused with their place" {
 	echo 'functions: [{ebs: {volume: {memory: 1MiB, kms-key-id: a}}}]' \
 		>bad.yaml

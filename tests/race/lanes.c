@@ -165,11 +165,13 @@ static void make_file(struct card *card)
 
 /* The same key for all; it is the queues that the test is about. */
 static int find_key(const char *volume_id, const char *kms_key_id,
-		    const char *file, void **out, struct rt_error *error)
+		    const char *file, bool may_make, void **out,
+		    struct rt_error *error)
 {
 	static int key;
 
-	(void)volume_id, (void)kms_key_id, (void)file, (void)error;
+	(void)volume_id, (void)kms_key_id, (void)file, (void)may_make,
+		(void)error;
 	*out = &key;
 	return 0;
 }

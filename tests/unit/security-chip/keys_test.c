@@ -43,7 +43,7 @@ TestSuite(sec_keys, .init = open_chip, .fini = close_chip);
 
 static void get(const char *id, const char *kms, uint8_t out[SEC_KEY_BYTES])
 {
-	cr_assert_eq(sec_key_find(id, kms, NULL, &key, &error), 0, "%s",
+	cr_assert_eq(sec_key_find(id, kms, NULL, true, &key, &error), 0, "%s",
 		     error.text);
 	cr_assert_eq(sec_key_unwrap(key, out, &error), 0, "%s", error.text);
 	sec_key_forget(&key);
@@ -91,7 +91,8 @@ Test(sec_keys, a_file_without_a_chips_secret_is_nothing)
 	unlink(rig_path(&rig, "security-chip/audit.log"));
 	unlink(rig_path(&rig, "security-chip/audit.head"));
 	open_chip();
-	cr_expect_eq(sec_key_find(ID, NULL, NULL, &key, &error), -EKEYREJECTED);
+	cr_expect_eq(sec_key_find(ID, NULL, NULL, true, &key, &error),
+		     -EKEYREJECTED);
 	cr_expect(strstr(error.text, "cannot be unwrapped"), "%s", error.text);
 	cr_expect(strstr(error.hint, "put back"), "%s", error.hint);
 }
@@ -106,12 +107,13 @@ Test(sec_keys, one_changed_bit_anywhere_is_found)
 	for (size_t i = 0; i < size; i++) {
 		bytes[i] ^= 1;
 		rig_write(&rig, FILE_, bytes, size);
-		cr_expect_neq(sec_key_find(ID, NULL, NULL, &key, &error), 0,
-			      "byte %zu", i);
+		cr_expect_neq(sec_key_find(ID, NULL, NULL, true, &key, &error),
+			      0, "byte %zu", i);
 		bytes[i] ^= 1;
 	}
 	rig_write(&rig, FILE_, bytes, size - 1);
-	cr_expect_eq(sec_key_find(ID, NULL, NULL, &key, &error), -EBADMSG);
+	cr_expect_eq(sec_key_find(ID, NULL, NULL, true, &key, &error),
+		     -EBADMSG);
 	cr_expect(strstr(error.text, "damaged"), "%s", error.text);
 	free(bytes);
 }
@@ -124,12 +126,13 @@ Test(sec_keys, a_key_does_not_open_for_another_volume)
 	get(ID, NULL, data);
 	bytes = rig_read(&rig, FILE_, &size);
 	rig_write(&rig, "security-chip/keys/" OTHER ".key", bytes, size);
-	cr_expect_eq(sec_key_find(OTHER, NULL, NULL, &key, &error), -EINVAL);
+	cr_expect_eq(sec_key_find(OTHER, NULL, NULL, true, &key, &error),
+		     -EINVAL);
 	cr_expect(strstr(error.text, "is of " ID), "%s", error.text);
 	/* Nor with its name changed. */
 	memcpy(bytes + 8, OTHER, strlen(OTHER));
 	rig_write(&rig, "security-chip/keys/" OTHER ".key", bytes, size);
-	cr_expect_eq(sec_key_find(OTHER, NULL, NULL, &key, &error),
+	cr_expect_eq(sec_key_find(OTHER, NULL, NULL, true, &key, &error),
 		     -EKEYREJECTED);
 	free(bytes);
 }
@@ -137,13 +140,14 @@ Test(sec_keys, a_key_does_not_open_for_another_volume)
 Test(sec_keys, the_wrapping_keys_name_counts)
 {
 	get(ID, "alias/mine", data);
-	cr_expect_eq(sec_key_find(ID, NULL, NULL, &key, &error), -EINVAL);
+	cr_expect_eq(sec_key_find(ID, NULL, NULL, true, &key, &error), -EINVAL);
 	cr_expect_str_eq(error.place, "volume.kms-key-id");
 	cr_expect(strstr(error.text, "wrapped by 'alias/mine'"), "%s",
 		  error.text);
-	cr_expect_eq(sec_key_find(OTHER, "no spaces", NULL, &key, &error),
+	cr_expect_eq(sec_key_find(OTHER, "no spaces", NULL, true, &key, &error),
 		     -EINVAL);
-	cr_expect_eq(sec_key_find(ID, "alias/mine", NULL, &key, &error), 0);
+	cr_expect_eq(sec_key_find(ID, "alias/mine", NULL, true, &key, &error),
+		     0);
 	cr_expect_str_eq(sec_key_wrapping(key), "alias/mine");
 }
 
@@ -152,10 +156,20 @@ Test(sec_keys, a_key_can_be_kept_elsewhere)
 	char path[128];
 
 	snprintf(path, sizeof path, "%s", rig_path(&rig, "my.key"));
-	cr_assert_eq(sec_key_find(ID, NULL, path, &key, &error), 0, "%s",
+	cr_assert_eq(sec_key_find(ID, NULL, path, true, &key, &error), 0, "%s",
 		     error.text);
 	cr_expect_eq(access(path, R_OK), 0);
 	cr_expect_neq(access(rig_path(&rig, FILE_), R_OK), 0);
+}
+
+Test(sec_keys, none_is_made_for_a_volume_that_holds_data)
+{
+	cr_expect_eq(sec_key_find(ID, NULL, NULL, false, &key, &error),
+		     -ENOKEY);
+	cr_expect(strstr(error.text, "holds data"), "%s", error.text);
+	cr_expect_neq(access(rig_path(&rig, FILE_), R_OK), 0);
+	get(ID, NULL, data);
+	cr_expect_eq(sec_key_find(ID, NULL, NULL, false, &key, &error), 0);
 }
 
 Test(sec_keys, making_and_unwrapping_are_in_the_audit_log)
@@ -175,6 +189,6 @@ Test(sec_keys, making_and_unwrapping_are_in_the_audit_log)
 Test(sec_keys, without_a_chip_there_are_none)
 {
 	sec_chip_close();
-	cr_expect_eq(sec_key_find(ID, NULL, NULL, &key, &error), -ENODEV);
+	cr_expect_eq(sec_key_find(ID, NULL, NULL, true, &key, &error), -ENODEV);
 	cr_expect(strstr(error.text, "no security chip"), "%s", error.text);
 }
