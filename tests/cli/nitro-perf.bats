@@ -142,7 +142,7 @@ r = json.loads(sys.argv[1]); print(eval(sys.argv[2]))' "$output" "$1"
 
 @test "the report is for people, or one JSON object" {
 	start_volumes
-	run -0 "$perf" "$dir/m0.sock" --rw=randrw --runtime=100ms
+	run -0 "$perf" "$dir/m0.sock" --rw=randrw --number_ios=64
 	says "randrw, bs 4096, iodepth 1, 1 job" "IOPS" "99.99 %" "read " \
 		"write " "all " "ns per I/O here" "in the device's process"
 	run -0 --separate-stderr "$perf" "$dir/m0.sock" --json --runtime=100ms \
