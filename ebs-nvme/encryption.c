@@ -105,7 +105,8 @@ static bool are_zeros(int fd, off_t offset)
  */
 static bool is_blank(const char *file)
 {
-	RT_FD int fd = file ? open(file, O_RDONLY | O_CLOEXEC) : -1;
+	RT_FD int fd =
+		file ? open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
 	off_t end = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
 
 	/* What cannot be opened is told by the engine. */

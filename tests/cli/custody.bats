@@ -191,6 +191,14 @@ assert max(counts.values()) < 1.1 * len(data) / 256'
 	cmp v.img before.img
 }
 
+@test "an encrypted volume that is no file does not hold up the card" {
+	mkfifo v.img
+	truncate -s 8M is.img
+	run -1 start_volumes
+	run -2 timeout 60 "$card" --socket-dir "$dir" --config card.yaml
+	says "card.yaml:2:" "v.img is no file and no block device"
+}
+
 @test "a volume whose key was taken away is not given another one" {
 	start_volumes
 	"$perf" --rw=write --bs=64k --io_size=1M --runtime=30 "$dir/e0.sock"
